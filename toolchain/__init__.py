@@ -1,6 +1,8 @@
 """How tools reach a fresh machine: versions, builds, the language host and the local provider plugins."""
 
 from toolchain.errors import ToolError
+from toolchain.install import ensure
+from toolchain.locate import Origin, Tool, locate
 from toolchain.paths import ROOT, cache_dir, state_dir
 
-__all__ = ["ROOT", "ToolError", "cache_dir", "state_dir"]
+__all__ = ["ROOT", "Origin", "Tool", "ToolError", "cache_dir", "ensure", "locate", "state_dir"]
