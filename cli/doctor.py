@@ -1,0 +1,84 @@
+"""What this machine can and cannot run, and what to do about it."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import typer
+
+from toolchain import cache_dir, state_dir
+
+_GIB = 1024**3
+# The cached binaries (0.9 GB) and, only while they are built, the module and build caches.
+_DISK_NEEDED = 12 * _GIB
+_MEMORY_NEEDED = 4 * _GIB
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One fact about the machine. A finding that is not ok but optional costs a feature, not the whole."""
+
+    subject: str
+    ok: bool
+    required: bool
+    found: str
+    advice: str = ""
+
+
+def findings() -> list[Finding]:
+    """Examine the machine, read-only."""
+    linux = sys.platform == "linux"
+    system = f"{platform.system()} {platform.machine()}"
+    free = shutil.disk_usage(cache_dir()).free
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return [
+        Finding("python", sys.version_info >= (3, 11), True, platform.python_version(), "install Python 3.11 or newer"),
+        Finding(
+            "platform",
+            linux and platform.machine() in {"x86_64", "aarch64"},
+            True,
+            system,
+            "the sandbox runs on Linux x86-64 and arm64; remote sites are managed from here with the official pulumi",
+        ),
+        Finding("disk", free >= _DISK_NEEDED, True, f"{free / _GIB:.0f} GiB free at {cache_dir()}",
+                "free 12 GiB, or set FACTORY_CACHE to a larger disk (needed while tools are built, 1 GiB afterwards)"),
+        Finding("memory", memory >= _MEMORY_NEEDED, True, f"{memory / _GIB:.0f} GiB", "the sandbox needs 2 GiB, a build 4"),
+        Finding("state", os.access(state_dir(), os.W_OK), True, str(state_dir()), "make it writable or set FACTORY_STATE"),
+        _command("root", os.geteuid() == 0, "uid " + str(os.geteuid()), "host tests need root"),
+        _command("docker", Path("/var/run/docker.sock").exists(), shutil.which("docker") or "no docker",
+                 "container tests need a running Docker daemon"),
+        _command("sshd", _which("sshd") is not None, _which("sshd") or "no sshd", "remote command tests need openssh-server"),
+        _command("pgbouncer", _which("pgbouncer") is not None or _cached("pgbouncer"), _which("pgbouncer") or "cached, or none",
+                 "without pgbouncer the pooler hop of the login chain is not covered"),
+    ]
+
+
+def examine(*, as_json: bool) -> int:
+    """Print the findings; the status is 1 if a required one is not met."""
+    found = findings()
+    if as_json:
+        typer.echo(json.dumps([asdict(finding) for finding in found], indent=2))
+    else:
+        for finding in found:
+            word = "ok" if finding.ok else "MISSING" if finding.required else "absent"
+            advice = "" if finding.ok else f"  -> {finding.advice}"
+            typer.echo(f"{word:8}{finding.subject:11}{finding.found}{advice}")
+    return 0 if all(finding.ok or not finding.required for finding in found) else 1
+
+
+def _command(subject: str, ok: bool, found: str, advice: str) -> Finding:  # noqa: FBT001 - private
+    return Finding(subject, ok, required=False, found=found, advice=advice)
+
+
+def _which(name: str) -> str | None:
+    return shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"]))
+
+
+def _cached(name: str) -> bool:
+    return any((cache_dir() / "tools").glob(f"{name}-*"))

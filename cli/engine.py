@@ -1,0 +1,55 @@
+"""Run the engine for a stack."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Sequence
+from typing import Any
+
+from cli.errors import CommandError
+from cli.session import Session
+from toolchain.paths import ROOT
+
+
+def run(session: Session, arguments: Sequence[str], *, extra_environment: dict[str, str] | None = None) -> int:
+    """Run `pulumi` on the terminal of this process and return its exit status.
+
+    Ctrl-C reaches the engine directly, since it is in the same foreground group; this process only waits for it.
+    """
+    environment = session.environment | (extra_environment or {})
+    process = subprocess.Popen([session.home.pulumi, *arguments], cwd=ROOT, env=environment)
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            continue
+
+
+def capture(session: Session, arguments: Sequence[str]) -> str:
+    """Run `pulumi` quietly and return what it prints.
+
+    Raises CommandError with the engine's own last words.
+    """
+    done = subprocess.run(
+        [session.home.pulumi, *arguments], cwd=ROOT, env=session.environment, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise CommandError(_last_words(done.stderr or done.stdout, arguments))
+    return done.stdout
+
+
+def capture_json(session: Session, arguments: Sequence[str]) -> Any:  # noqa: ANN401 - whatever JSON the engine prints
+    """Run `pulumi` quietly and return the JSON it prints. Raises CommandError."""
+    return json.loads(capture(session, arguments) or "null")
+
+
+def _last_words(text: str, arguments: Sequence[str]) -> str:
+    lines = [line for line in text.strip().splitlines() if line.strip()]
+    words = "\n".join(lines[-8:]) if lines else "it said nothing"
+    if "incorrect passphrase" in text:
+        words += (
+            "\nthe passphrase is taken from PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE; "
+            "for the embedded sandbox unset both"
+        )
+    return f"pulumi {arguments[0]}: {words}"

@@ -1,0 +1,75 @@
+"""Everything a command needs before it may start the engine for a stack."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cli.errors import InputError
+from cli.stack import Stack
+from sandbox.endpoints import Endpoints
+from sandbox.supervisor import Sandbox
+from toolchain.engine_home import EngineHome, PluginSet, prepare
+from toolchain.paths import state_dir
+
+# The sandbox holds nothing worth hiding, and its committed stack file must be readable in every clone.
+PUBLIC_SANDBOX_PASSPHRASE = "factory-sandbox"  # noqa: S105 - public on purpose, docs/decisions.md
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Session:
+    """A stack, the engine for it, and the environment variables that make a plain `pulumi` behave the same."""
+
+    stack: Stack
+    home: EngineHome
+    exports: dict[str, str]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of the engine's process."""
+        return os.environ | self.exports
+
+
+def open_session(stack: Stack, report: Report, *, start_backends: bool = True) -> Session:
+    """Get the engine and, for an embedded stack, start the backends.
+
+    Raises InputError when a stack that is not a sandbox asks for embedded backends, ToolError, SandboxError.
+    """
+    if stack.embedded and not stack.sandbox:
+        raise InputError(
+            f"{stack.file.name}: factory:backends is `embedded` but factory:environment is {stack.environment!r}; "
+            "the embedded backends serve `environment: sandbox` only"
+        )
+    home = prepare(sandbox=stack.sandbox, report=report)
+    exports = home.environment | {"PULUMI_STACK": stack.name}
+    if stack.embedded:
+        exports |= _embedded_exports(start_backends, report)
+    return Session(stack, home, exports)
+
+
+def _embedded_exports(start_backends: bool, report: Report) -> dict[str, str]:  # noqa: FBT001 - private
+    directory = state_dir()
+    if start_backends:
+        Sandbox(directory).start(report)
+    backend = directory / "backend"
+    backend.mkdir(mode=0o700, exist_ok=True)
+    exports = {
+        "FACTORY_ENDPOINTS": str(Endpoints.path(directory)),
+        "PULUMI_BACKEND_URL": backend.as_uri(),
+    }
+    if not any(name in os.environ for name in ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")):
+        exports["PULUMI_CONFIG_PASSPHRASE"] = PUBLIC_SANDBOX_PASSPHRASE
+    return exports
+
+
+def file_backend(session: Session) -> Path | None:
+    """Return the folder of a `file://` state backend, or None for any other backend."""
+    url = session.environment.get("PULUMI_BACKEND_URL", "")
+    return Path(url.removeprefix("file://")) if url.startswith("file://") else None
+
+
+__all__ = ["PluginSet", "Report", "Session", "file_backend", "open_session"]

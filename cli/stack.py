@@ -1,0 +1,98 @@
+"""Which stack a command is about."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cli.errors import InputError
+from toolchain.paths import ROOT
+
+PROJECT = "factory"
+DEFAULT_STACK = "sandbox"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A stack and the few facts of its file that decide how the engine is run for it."""
+
+    name: str
+    file: Path
+    environment: str | None
+    embedded: bool
+    config: dict[str, Any]
+
+    @property
+    def sandbox(self) -> bool:
+        """Whether the stack is declared safe to break. A missing declaration is not one."""
+        return self.environment == "sandbox"
+
+
+def select(explicit: str | None) -> Stack:
+    """Return the stack named by the option, `PULUMI_STACK`, or `pulumi stack select`, else the sandbox.
+
+    Raises InputError when it has no file or the file cannot be read.
+    """
+    return load(explicit or os.environ.get("PULUMI_STACK") or _engine_selection() or DEFAULT_STACK)
+
+
+def load(name: str) -> Stack:
+    """Read a stack by name. Raises InputError."""
+    name = name.rsplit("/", 1)[-1]
+    if not _NAME.fullmatch(name):
+        raise InputError(f"{name!r} is not a stack name: letters, digits, '.', '_' and '-', starting with a letter or digit")
+    file = ROOT / f"Pulumi.{name}.yaml"
+    if not file.is_file():
+        known = names()
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
+        raise InputError(f"stack {name!r} has no file {file.name}; {hint} `./factory init {name}` writes a new one")
+    try:
+        document = yaml.safe_load(file.read_text("utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{file.name} is not readable YAML; `./factory config validate {file.name}` tells where") from error
+    config = document.get("config") if isinstance(document, dict) else None
+    config = config if isinstance(config, dict) else {}
+    environment = config.get(f"{PROJECT}:environment")
+    return Stack(
+        name=name,
+        file=file,
+        environment=environment if isinstance(environment, str) else None,
+        embedded=config.get(f"{PROJECT}:backends") == "embedded",
+        config=config,
+    )
+
+
+def names() -> list[str]:
+    """Return the stacks that have a file."""
+    return sorted(path.name.removeprefix("Pulumi.").removesuffix(".yaml") for path in ROOT.glob("Pulumi.*.yaml"))
+
+
+def _engine_selection() -> str | None:
+    """Return what `pulumi stack select` noted for this project and the backend in use.
+
+    Read from the engine's own files: asking the engine would log in to its backend first.
+    """
+    home = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
+    project_id = hashlib.sha1(str(ROOT / "Pulumi.yaml").encode(), usedforsecurity=False).hexdigest()
+    selections = _read(home / "workspaces" / f"{PROJECT}-{project_id}-workspace.json").get("stacks") or {}
+    backend = os.environ.get("PULUMI_BACKEND_URL") or _read(home / "credentials.json").get("current")
+    selected = selections.get(backend)
+    return str(selected).rsplit("/", 1)[-1] if selected else None
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -1,0 +1,25 @@
+"""A copy of a stack's state before each change, so that a bad run can be undone with `pulumi stack import`."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from pathlib import Path
+
+from toolchain.paths import state_dir
+
+KEPT = 10
+
+
+def keep(stack: str, exported: str) -> Path:
+    """Store an exported state (its secrets are encrypted by the stack's own provider) and drop the oldest copies."""
+    folder = state_dir() / "state-copies" / stack
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    now = datetime.datetime.now(datetime.UTC)
+    copy = folder / f"{now:%Y%m%dT%H%M%S.%f}Z.json"
+    descriptor = os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(exported)
+    for old in sorted(folder.glob("*.json"))[:-KEPT]:
+        old.unlink()
+    return copy

@@ -1,0 +1,117 @@
+"""The engine's home: the command, our language host and, for the sandbox, the local provider plugins."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import toolchain
+from toolchain.paths import ROOT, state_dir
+
+LOCAL_PLUGINS = ("command", "kubernetes", "postgresql")
+VAULT_PLUGIN = "pulumi-resource-vault"
+
+
+class PluginSet(StrEnum):
+    """Which provider plugins serve a stack. States made by the two are not interchangeable."""
+
+    OFFICIAL = "official"
+    LOCAL = "local"
+
+
+@dataclass(frozen=True)
+class EngineHome:
+    """An engine that is ready to run.
+
+    `environment` is complete: a plain `pulumi` started with it behaves as it does under the launcher, apart from the
+    stack's own backend and passphrase, which the caller adds.
+    """
+
+    pulumi: Path
+    plugins: PluginSet
+    environment: dict[str, str]
+
+
+def package_version(package: str) -> str:
+    """Return the plugin version that the installed SDK `pulumi_<package>` asks the engine for."""
+    distribution = importlib.metadata.distribution(f"pulumi_{package}")
+    declared = json.loads(Path(str(distribution.locate_file(f"pulumi_{package}/pulumi-plugin.json"))).read_text("utf-8"))
+    return str(declared["version"])
+
+
+def prepare(*, sandbox: bool, report: Callable[[str], None]) -> EngineHome:
+    """Resolve or build the engine, and the local plugins where a sandbox needs them.
+
+    The official command brings its own plugins. Where it cannot be had, a sandbox gets the local ones in a home of its
+    own below the state directory, and a production stack gets none: the engine then names the plugin that it misses.
+
+    Raises ToolError.
+    """
+    pulumi = toolchain.ensure(["pulumi"], report)["pulumi"]
+    if not _is_built(pulumi):
+        return EngineHome(pulumi, PluginSet.OFFICIAL, {"PATH": _path_with(pulumi.parent)})
+    home = state_dir() / "pulumi-home"
+    host = _write_language_host(home / "bin")
+    environment = {
+        "PATH": _path_with(host.parent, pulumi.parent),
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        "PULUMI_DISABLE_REGISTRY_RESOLVE": "true",
+    }
+    if not sandbox:
+        return EngineHome(pulumi, PluginSet.OFFICIAL, environment)
+    vault = toolchain.ensure([VAULT_PLUGIN], report)[VAULT_PLUGIN]
+    for name in LOCAL_PLUGINS:
+        _write_script(_plugin_folder(home, name) / f"pulumi-resource-{name}", f"toolchain.plugins.{name}")
+    _link(_plugin_folder(home, "vault") / VAULT_PLUGIN, vault)
+    environment |= {"PULUMI_HOME": str(home), "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true"}
+    return EngineHome(pulumi, PluginSet.LOCAL, environment)
+
+
+def _is_built(pulumi: Path) -> bool:
+    """Tell whether this is our build: the vendor's release has its language hosts beside it, a build has not."""
+    return not (pulumi.parent / "pulumi-language-python").exists()
+
+
+def _path_with(*folders: Path) -> str:
+    return os.pathsep.join([*map(str, folders), os.environ.get("PATH", os.defpath)])
+
+
+def _plugin_folder(home: Path, name: str) -> Path:
+    return home / "plugins" / f"resource-{name}-v{package_version(name)}"
+
+
+def _write_language_host(folder: Path) -> Path:
+    host = folder / "pulumi-language-python"
+    _write_script(host, "toolchain.language_host")
+    return host
+
+
+def _write_script(path: Path, module: str) -> None:
+    """Write an executable that becomes `python -m module` of this checkout; `exec`, so that signals reach it."""
+    text = (
+        "#!/bin/sh\n"
+        f'PYTHONPATH={shlex.quote(str(ROOT))}${{PYTHONPATH:+:$PYTHONPATH}} exec {shlex.quote(sys.executable)} -m {module} "$@"\n'
+    )
+    if path.is_file() and path.read_text("utf-8") == text:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh.write_text(text, "utf-8")
+    fresh.chmod(0o755)
+    fresh.replace(path)
+
+
+def _link(link: Path, target: Path) -> None:
+    if link.is_symlink() and link.readlink() == target:
+        return
+    link.parent.mkdir(parents=True, exist_ok=True)
+    fresh = link.with_name(f".{link.name}.{os.getpid()}")
+    fresh.symlink_to(target)
+    fresh.replace(link)

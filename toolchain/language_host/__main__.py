@@ -1,0 +1,34 @@
+"""Serve `pulumirpc.LanguageRuntime` on loopback and print the port, as the engine expects of a language host."""
+
+import os
+import signal
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from types import FrameType
+
+import grpc
+from pulumi.runtime.proto import language_pb2_grpc
+
+from toolchain.language_host.host import PythonHost
+
+
+def _exit_at_once(_signal: int, _frame: FrameType | None) -> None:
+    # The engine waits 15 s and more for a host that handles the signal politely.
+    os._exit(0)
+
+
+def main() -> None:
+    """Run until the engine ends this process."""
+    signal.signal(signal.SIGINT, _exit_at_once)
+    signal.signal(signal.SIGTERM, _exit_at_once)
+    server = grpc.server(ThreadPoolExecutor(max_workers=8))
+    language_pb2_grpc.add_LanguageRuntimeServicer_to_server(PythonHost(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    sys.stdout.write(f"{port}\n")
+    sys.stdout.flush()
+    server.wait_for_termination()
+
+
+if __name__ == "__main__":
+    main()
