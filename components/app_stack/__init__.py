@@ -1,0 +1,1 @@
+"""Everything one application owns, from one declaration (APP-01)."""

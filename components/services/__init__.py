@@ -1,0 +1,1 @@
+"""The foundations which exist once per site and which every application shares (PLAT-07)."""

@@ -1,0 +1,1 @@
+"""Vault: mounts and logins (PLAT-07)."""
