@@ -18,6 +18,7 @@ from .handler import (
     Validator,
     by_token,
 )
+from .process import serve
 from .sdk_types import InputTypes
 from .values import UNKNOWN, Archive, Asset, Path, Paths, Properties, Unknown, Value, has_unknown
 
@@ -49,4 +50,5 @@ __all__ = [
     "format_path",
     "has_unknown",
     "parse_path",
+    "serve",
 ]

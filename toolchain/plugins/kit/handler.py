@@ -161,7 +161,10 @@ class Validator(Protocol):
         """Failures of a function's arguments."""
 
     def config(self, config: Properties) -> list[Failure]:
-        """Failures of the provider's own configuration."""
+        """Failures of the provider's own configuration, parsed."""
+
+    def parse_config(self, config: Properties) -> Properties:
+        """Read configuration values from the JSON text in which Pulumi hands over everything but strings."""
 
 
 class Provider(Protocol):
@@ -179,3 +182,6 @@ class Provider(Protocol):
 
         Connect lazily: an unreachable backend is an error of the first request, within seconds, naming ``host:port``.
         """
+
+    def close(self) -> None:
+        """End what would outlive the plugin, such as running commands; called once, in the last moment."""
