@@ -7,36 +7,31 @@ import signal
 import time
 from pathlib import Path
 
+from sandbox.processes import ProcessId, wait_gone
+
 _PROC = Path("/proc")
 
 
+def started_at(pid: int) -> float | None:
+    """Return when the process started, in seconds since the epoch; None when it is gone or the system does not tell."""
+    process = ProcessId.of(pid) if _PROC.is_dir() else None
+    return time.time() - process.uptime() if process else None
+
+
 def alive(pid: int) -> bool:
-    """Tell whether a process with this id exists; one that belongs to somebody else exists too."""
+    """Tell whether a process with this number runs; one that belongs to somebody else runs too."""
+    if _PROC.is_dir():
+        return ProcessId.of(pid) is not None
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         return True
-    return not _is_zombie(pid)
+    return True
 
 
-def started_at(pid: int) -> float | None:
-    """Return when the process started, in seconds since the epoch, or None where the system does not tell."""
-    try:
-        after_name = (_PROC / str(pid) / "stat").read_text("utf-8").rpartition(")")[2].split()
-        boot = next(
-            int(line.split()[1])
-            for line in (_PROC / "stat").read_text("utf-8").splitlines()
-            if line.startswith("btime ")
-        )
-    except (OSError, StopIteration):
-        return None
-    start_ticks = 19  # field 22 of proc(5), counted from the state, which follows the name
-    return boot + int(after_name[start_ticks]) / os.sysconf("SC_CLK_TCK")
-
-
-def carrying(variable: str, value: str) -> list[int]:
+def carrying(variable: str, value: str) -> list[ProcessId]:
     """Return the processes that were started with this environment variable, other than this one."""
     wanted = f"{variable}={value}".encode()
     found = []
@@ -45,27 +40,16 @@ def carrying(variable: str, value: str) -> list[int]:
             environment = (entry / "environ").read_bytes().split(b"\0")
         except OSError:
             continue
-        pid = int(entry.name)
-        if wanted in environment and pid != os.getpid() and not _is_zombie(pid):
-            found.append(pid)
+        process = ProcessId.of(int(entry.name))
+        if wanted in environment and process is not None and process.pid != os.getpid():
+            found.append(process)
     return found
 
 
-def end(pids: list[int], grace: float = 5.0) -> None:
+def end(processes: list[ProcessId], grace: float = 5.0) -> None:
     """End these processes: first politely, after `grace` seconds for good."""
-    for name in (signal.SIGTERM, signal.SIGKILL):
-        for pid in filter(alive, pids):
-            try:
-                os.kill(pid, name)
-            except ProcessLookupError:
-                continue
-        deadline = time.monotonic() + grace
-        while any(map(alive, pids)) and time.monotonic() < deadline:
-            time.sleep(0.05)
-
-
-def _is_zombie(pid: int) -> bool:
-    try:
-        return (_PROC / str(pid) / "stat").read_text("utf-8").rpartition(")")[2].split()[0] == "Z"
-    except (OSError, IndexError):
-        return False
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for process in processes:
+            process.signal(number)
+        if not wait_gone(processes, grace):
+            return
