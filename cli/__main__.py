@@ -150,7 +150,9 @@ def doctor(as_json: JsonOption = False) -> None:
 @app.command(context_settings=_FORWARD)
 def test(
     context: typer.Context,
-    long: Annotated[bool, typer.Option("--long", help="Everything at full count; writes docs/test-results.md.")] = False,
+    long: Annotated[
+        bool, typer.Option("--long", help="Everything at full count; writes docs/test-results.md.")
+    ] = False,
 ) -> None:
     """Get the tools, then run the tests. Further arguments go to pytest."""
     from cli.testing import run
@@ -205,8 +207,10 @@ def sandbox_reset(yes: YesOption = False) -> None:
 
 
 @config_app.command("validate")
-def config_validate(files: Annotated[list[Path] | None, typer.Argument(help="Stack files; all of them if none.")] = None,
-                    as_json: JsonOption = False) -> None:
+def config_validate(
+    files: Annotated[list[Path] | None, typer.Argument(help="Stack files; all of them if none.")] = None,
+    as_json: JsonOption = False,
+) -> None:
     """Print all problems of the stack files: file, key path, value, rule and fix."""
     from cli.configuration import validate
 

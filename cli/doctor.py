@@ -46,16 +46,35 @@ def findings() -> list[Finding]:
             system,
             "the sandbox runs on Linux x86-64 and arm64; remote sites are managed from here with the official pulumi",
         ),
-        Finding("disk", free >= _DISK_NEEDED, True, f"{free / _GIB:.0f} GiB free at {cache_dir()}",
-                "free 12 GiB, or set FACTORY_CACHE to a larger disk (needed while tools are built, 1 GiB afterwards)"),
-        Finding("memory", memory >= _MEMORY_NEEDED, True, f"{memory / _GIB:.0f} GiB", "the sandbox needs 2 GiB, a build 4"),
-        Finding("state", os.access(state_dir(), os.W_OK), True, str(state_dir()), "make it writable or set FACTORY_STATE"),
+        Finding(
+            "disk",
+            free >= _DISK_NEEDED,
+            True,
+            f"{free / _GIB:.0f} GiB free at {cache_dir()}",
+            "free 12 GiB, or set FACTORY_CACHE to a larger disk (needed while tools are built, 1 GiB afterwards)",
+        ),
+        Finding(
+            "memory", memory >= _MEMORY_NEEDED, True, f"{memory / _GIB:.0f} GiB", "the sandbox needs 2 GiB, a build 4"
+        ),
+        Finding(
+            "state", os.access(state_dir(), os.W_OK), True, str(state_dir()), "make it writable or set FACTORY_STATE"
+        ),
         _command("root", os.geteuid() == 0, "uid " + str(os.geteuid()), "host tests need root"),
-        _command("docker", Path("/var/run/docker.sock").exists(), shutil.which("docker") or "no docker",
-                 "container tests need a running Docker daemon"),
-        _command("sshd", _which("sshd") is not None, _which("sshd") or "no sshd", "remote command tests need openssh-server"),
-        _command("pgbouncer", _which("pgbouncer") is not None or _cached("pgbouncer"), _which("pgbouncer") or "cached, or none",
-                 "without pgbouncer the pooler hop of the login chain is not covered"),
+        _command(
+            "docker",
+            Path("/var/run/docker.sock").exists(),
+            shutil.which("docker") or "no docker",
+            "container tests need a running Docker daemon",
+        ),
+        _command(
+            "sshd", _which("sshd") is not None, _which("sshd") or "no sshd", "remote command tests need openssh-server"
+        ),
+        _command(
+            "pgbouncer",
+            _which("pgbouncer") is not None or _cached("pgbouncer"),
+            _which("pgbouncer") or "cached, or none",
+            "without pgbouncer the pooler hop of the login chain is not covered",
+        ),
     ]
 
 

@@ -32,7 +32,12 @@ def capture(session: Session, arguments: Sequence[str]) -> str:
     Raises CommandError with the engine's own last words.
     """
     done = subprocess.run(
-        [session.home.pulumi, *arguments], cwd=ROOT, env=session.environment, capture_output=True, text=True, check=False
+        [session.home.pulumi, *arguments],
+        cwd=ROOT,
+        env=session.environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         raise CommandError(_last_words(done.stderr or done.stdout, arguments))

@@ -11,18 +11,17 @@ from __future__ import annotations
 import datetime
 import json
 import socket
-import subprocess
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cli import processes
+from cli import processes, state_edit
 from cli.deterministic_ids import deterministic_id
 from cli.errors import CommandError
 from cli.session import Report, Session, file_backend
 from cli.stack import PROJECT
-from toolchain.paths import ROOT, state_dir
+from toolchain.paths import state_dir
 
 RUN_VARIABLE = "FACTORY_RUN"
 
@@ -106,29 +105,18 @@ def resolve_pending(session: Session, state: dict[str, Any], report: Report) -> 
     `state` is the stack as `pulumi stack export` gives it. An interrupted update or delete needs nothing: its resource
     is still in the state, and the refresh reads what became of it. Raises CommandError.
     """
-    deployment = state.get("deployment") or {}
-    pending = deployment.pop("pending_operations", None)
+    pending = (state.get("deployment") or {}).pop("pending_operations", None)
     if not pending:
         return
-    known = {resource["urn"] for resource in deployment.get("resources", [])}
+    found = []
     for operation in pending:
         resource = operation["resource"]
-        if operation["type"] != "creating" or resource["urn"] in known:
+        if operation["type"] != "creating":
             continue
         identity = deterministic_id(resource["type"], resource.get("inputs", {}))
         if identity is None:
             report(f"forgetting the interrupted create of {resource['urn']}: it has no effect outside the state")
             continue
         report(f"looking whether the interrupted create of {identity} ({resource['type']}) happened")
-        deployment.setdefault("resources", []).append(resource | {"id": identity, "outputs": {}})
-    done = subprocess.run(
-        [session.home.pulumi, "stack", "import", "--stack", session.stack.name],
-        cwd=ROOT,
-        env=session.environment,
-        input=json.dumps(state),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise CommandError(f"the interrupted operations could not be resolved: {done.stderr.strip()}")
+        found.append(resource | {"id": identity, "outputs": {}})
+    state_edit.store(session, state_edit.add(state, found))

@@ -81,7 +81,9 @@ def _check_plugin_set(session: Session, tags: dict[str, str]) -> None:
     """Refuse a state that the other plugin set made: both promise the same program, not the same state."""
     recorded = tags.get(_PLUGINS_TAG)
     if recorded is None:
-        engine.capture(session, ["stack", "tag", "set", _PLUGINS_TAG, session.home.plugins, "--stack", session.stack.name])
+        engine.capture(
+            session, ["stack", "tag", "set", _PLUGINS_TAG, session.home.plugins, "--stack", session.stack.name]
+        )
     elif recorded != session.home.plugins:
         raise CommandError(
             f"the state of stack {session.stack.name!r} was made with the {recorded} provider plugins and cannot be used "

@@ -49,7 +49,9 @@ def load(name: str) -> Stack:
     """Read a stack by name. Raises InputError."""
     name = name.rsplit("/", 1)[-1]
     if not _NAME.fullmatch(name):
-        raise InputError(f"{name!r} is not a stack name: letters, digits, '.', '_' and '-', starting with a letter or digit")
+        raise InputError(
+            f"{name!r} is not a stack name: letters, digits, '.', '_' and '-', starting with a letter or digit"
+        )
     file = ROOT / f"Pulumi.{name}.yaml"
     if not file.is_file():
         known = names()
@@ -59,7 +61,9 @@ def load(name: str) -> Stack:
     try:
         document = yaml.safe_load(file.read_text("utf-8")) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{file.name} is not readable YAML; `./factory config validate {file.name}` tells where") from error
+        raise InputError(
+            f"{file.name} is not readable YAML; `./factory config validate {file.name}` tells where"
+        ) from error
     config = document.get("config") if isinstance(document, dict) else None
     config = config if isinstance(config, dict) else {}
     environment = config.get(f"{PROJECT}:environment")

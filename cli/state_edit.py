@@ -1,0 +1,49 @@
+"""Put resources into a stack's state that the engine did not make: their objects exist already, or may exist."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterable, Mapping
+from graphlib import TopologicalSorter
+from typing import Any
+
+from cli.errors import CommandError
+from cli.session import Session
+from toolchain.paths import ROOT
+
+State = dict[str, Any]
+Record = dict[str, Any]
+
+
+def store(session: Session, state: State) -> None:
+    """Replace the stack's state by this one, as `pulumi stack import` does. Raises CommandError."""
+    done = subprocess.run(
+        [session.home.pulumi, "stack", "import", "--stack", session.stack.name],
+        cwd=ROOT,
+        env=session.environment,
+        input=json.dumps(state),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise CommandError(f"the state of stack {session.stack.name!r} could not be edited: {done.stderr.strip()}")
+
+
+def add(state: State, records: Iterable[Record]) -> State:
+    """Return the state with these records after those they depend on; a URN that is there already stays as it is."""
+    deployment = dict(state.get("deployment") or {})
+    present = list(deployment.get("resources") or [])
+    known = {record["urn"] for record in present}
+    fresh = {record["urn"]: record for record in records if record["urn"] not in known}
+    order = TopologicalSorter({urn: _needs(record) & fresh.keys() for urn, record in fresh.items()}).static_order()
+    deployment["resources"] = present + [fresh[urn] for urn in order]
+    return state | {"deployment": deployment}
+
+
+def _needs(record: Mapping[str, Any]) -> set[str]:
+    needs = {record.get("parent", ""), *(record.get("dependencies") or ())}
+    if provider := record.get("provider"):
+        needs.add(provider.rpartition("::")[0])
+    return needs - {record["urn"]}
