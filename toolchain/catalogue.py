@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toolchain.errors import ToolError
+from toolchain.progress import GIGABYTE, MEGABYTE
 from toolchain.releases import ETCD, KUBERNETES, KUBERNETES_CLIENT, KWOK, PULUMI, VAULT, Release
 
 HERE = Path(__file__).resolve().parent
 
 ENGINE_VERSION = "3.259.0"
 KUBERNETES_VERSION = "1.36.4"
-MEGABYTE = 1_000_000
-GIGABYTE = 1_000_000_000
 
 Version = tuple[int, ...]
 
@@ -213,7 +212,7 @@ def _backends() -> tuple[Spec, ...]:
 
 
 def _kubernetes(name: str, *, size: int, seconds: int, release: Release, found: Found) -> Spec:
-    variable = "k8s.io/component-base/version.git"
+    stamp = "k8s.io/component-base/version.git"
     major, minor, _ = KUBERNETES_VERSION.split(".")
     return Spec(
         name=name,
@@ -226,9 +225,7 @@ def _kubernetes(name: str, *, size: int, seconds: int, release: Release, found: 
             package=f"k8s.io/kubernetes/cmd/{name}",
             seconds=seconds,
             cache_bytes=2 * GIGABYTE if name == "kube-apiserver" else GIGABYTE // 4,
-            ldflags=(
-                f"-s -w -X {variable}Version=v{KUBERNETES_VERSION} -X {variable}Major={major} -X {variable}Minor={minor}"
-            ),
+            ldflags=f"-s -w -X {stamp}Version=v{KUBERNETES_VERSION} -X {stamp}Major={major} -X {stamp}Minor={minor}",
         ),
     )
 

@@ -34,7 +34,7 @@ class Origin(StrEnum):
 
 @dataclass(frozen=True)
 class Tool:
-    """A usable tool: ``path`` is its program; for ``postgres`` the directory of its programs (initdb, postgres, psql...)."""
+    """A usable tool: ``path`` is its program; for ``postgres`` the directory of its programs (initdb, psql, ...)."""
 
     name: str
     version: str
@@ -82,9 +82,14 @@ def own_directory(spec: Spec) -> Path:
     return _tools() / f"{spec.name}-{spec.version}-{spec.build.key if spec.build else 'package'}"
 
 
-def own_program(spec: Spec) -> Path:
-    """Return the program of a built tool, or of one from a package."""
-    return own_directory(spec) / ("go/bin/go" if spec.name == "go" else spec.name)
+def program_in(directory: Path, spec: Spec) -> Path:
+    """Return where a tool's program lies in its folder."""
+    return directory / ("go/bin/go" if spec.name == "go" else spec.name)
+
+
+def runs(spec: Spec, program: Path) -> bool:
+    """Tell whether a program answers with a version that fits, as far as the catalogue knows how to ask it."""
+    return spec.found is None or _probe(program, spec.found) is not None
 
 
 def _tools() -> Path:
@@ -95,7 +100,7 @@ def _cached(spec: Spec) -> Tool | None:
     official = official_directory(spec)
     if official and spec.release and not build_only() and (official / spec.name).is_file():
         return Tool(spec.name, spec.release.version, Origin.VENDOR, official / spec.name)
-    program = own_program(spec)
+    program = program_in(own_directory(spec), spec)
     if not program.is_file():
         return None
     packaged = {"go": Origin.WHEEL, "pgbouncer": Origin.DEBIAN}
