@@ -2,3 +2,10 @@
 
 `Sandbox(state_dir).start(report)` returns the `Endpoints` of PostgreSQL, pgbouncer, Vault and Kubernetes.
 """
+
+from sandbox.endpoints import Endpoints
+from sandbox.errors import SandboxError
+from sandbox.status import BackendStatus, SandboxState, SandboxStatus
+from sandbox.supervisor import Sandbox
+
+__all__ = ["BackendStatus", "Endpoints", "Sandbox", "SandboxError", "SandboxState", "SandboxStatus"]

@@ -55,7 +55,7 @@ class KubernetesEndpoint(_Section):
     context: str = Field(description="The context of that kubeconfig.")
     ca_cert_pem: str = Field(description="PEM of the authority that signed the server's certificate.")
     reviewer_token: str = Field(
-        description="Token of the ServiceAccount `tools/vault` (role system:auth-delegator), with which a Vault outside "
+        description="Token of the ServiceAccount `tools/vault` (role system:auth-delegator): with it a Vault outside "
         "the cluster calls TokenReview (secret).",
         repr=False,
     )
@@ -71,7 +71,7 @@ class Endpoints(_Section):
 
     @staticmethod
     def path(state_dir: Path) -> Path:
-        """The file below a state directory."""
+        """Return the file below a state directory."""
         return state_dir / ENDPOINTS_FILE
 
     @classmethod

@@ -1,0 +1,134 @@
+"""What the cluster has before any stack is applied: definitions, namespaces, machines, Vault's reviewer.
+
+Applied at every start by server-side apply, so it is idempotent and heals what was deleted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import ssl
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+from sandbox.backends.kubernetes import Cluster
+from sandbox.errors import SandboxError
+
+FIELD_MANAGER = "factory-sandbox"
+HERE = Path(__file__).resolve().parent.parent
+CRD_DIRECTORY = HERE / "crds"
+CLUSTER_OBJECTS = HERE / "objects" / "cluster.yaml"
+REVIEWER_SECRET = "/api/v1/namespaces/tools/secrets/vault-token-reviewer"  # noqa: S105 - a path, not a secret
+
+_TIMEOUT_SECONDS = 15
+_CLUSTER_SCOPED = frozenset(
+    {"Namespace", "Node", "ClusterRole", "ClusterRoleBinding", "StorageClass", "CustomResourceDefinition"}
+)
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Where:
+    """The address of one object below the API server."""
+
+    path: str
+
+    @classmethod
+    def of(cls, document: Document) -> Where:
+        """Derive the address from the object itself."""
+        api_version, kind = document["apiVersion"], document["kind"]
+        root = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
+        plural = kind.lower() + ("es" if kind.endswith("s") else "s")
+        metadata = document["metadata"]
+        namespace = "" if kind in _CLUSTER_SCOPED else f"/namespaces/{metadata.get('namespace', 'default')}"
+        return cls(f"{root}{namespace}/{plural}/{metadata['name']}")
+
+
+def client(cluster: Cluster) -> httpx.AsyncClient:
+    """Return the administrator's client."""
+    context = ssl.create_default_context(cafile=str(cluster.authority.files.certificate))
+    context.load_cert_chain(str(cluster.admin.certificate), str(cluster.admin.key))
+    return httpx.AsyncClient(base_url=cluster.server, verify=context, timeout=_TIMEOUT_SECONDS, trust_env=False)
+
+
+async def answers(api: httpx.AsyncClient) -> bool:
+    """Tell whether the API server is ready, its roles and storage included."""
+    try:
+        return (await api.get("/readyz")).is_success
+    except httpx.TransportError:
+        return False
+
+
+async def apply_all(api: httpx.AsyncClient) -> None:
+    """Apply everything: namespaces before what lies in them, the rest side by side."""
+    objects = cluster_objects()
+    await _apply(api, [item for item in objects if item["kind"] == "Namespace"])
+    await _apply(api, [*(item for item in objects if item["kind"] != "Namespace"), *definitions()])
+
+
+async def established(api: httpx.AsyncClient) -> bool:
+    """Tell whether the API server serves every definition."""
+    answer = await api.get("/apis/apiextensions.k8s.io/v1/customresourcedefinitions")
+    served = {
+        item["metadata"]["name"]
+        for item in answer.raise_for_status().json()["items"]
+        if any(c["type"] == "Established" and c["status"] == "True" for c in item["status"].get("conditions", []))
+    }
+    return all(definition["metadata"]["name"] in served for definition in definitions())
+
+
+async def nodes_ready(api: httpx.AsyncClient) -> bool:
+    """Tell whether every machine reports Ready."""
+    items = (await api.get("/api/v1/nodes")).raise_for_status().json()["items"]
+    return bool(items) and all(
+        any(c["type"] == "Ready" and c["status"] == "True" for c in item["status"].get("conditions", []))
+        for item in items
+    )
+
+
+async def reviewer_token(api: httpx.AsyncClient) -> str | None:
+    """Return the token of Vault's ServiceAccount, once the controller manager has made it."""
+    document = (await api.get(REVIEWER_SECRET)).raise_for_status().json()
+    token = document.get("data", {}).get("token")
+    return base64.b64decode(token).decode() if token else None
+
+
+@cache
+def definitions() -> Sequence[Document]:
+    """Return the custom resource definitions, by file name."""
+    return tuple(item for path in sorted(CRD_DIRECTORY.glob("*.yaml")) for item in _documents(path))
+
+
+@cache
+def cluster_objects() -> Sequence[Document]:
+    """Return the other objects."""
+    return tuple(_documents(CLUSTER_OBJECTS))
+
+
+def _documents(path: Path) -> Iterable[Document]:
+    return [item for item in yaml.safe_load_all(path.read_text()) if item]
+
+
+async def _apply(api: httpx.AsyncClient, documents: Iterable[Document]) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        for document in documents:
+            tasks.create_task(_apply_one(api, document))
+
+
+async def _apply_one(api: httpx.AsyncClient, document: Document) -> None:
+    answer = await api.patch(
+        Where.of(document).path,
+        content=yaml.safe_dump(document),
+        headers={"Content-Type": "application/apply-patch+yaml"},
+        params={"fieldManager": FIELD_MANAGER, "force": "true", "fieldValidation": "Strict"},
+    )
+    if not answer.is_success:
+        raise SandboxError(
+            f"the API server refused {document['kind']} {document['metadata']['name']}: {answer.text[:500]}"
+        )

@@ -1,0 +1,136 @@
+"""The processes of the backends: started, logged, watched, waited for, ended."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+
+from sandbox.errors import SandboxError
+from sandbox.layout import Layout
+from sandbox.logs import CappedLog, tail
+from sandbox.processes import ProcessId
+from sandbox.record import BackendRecord, BackendState, Phase, Record
+from sandbox.service import Service
+
+_POLL_SECONDS = 0.05
+_STOP_SECONDS = 10
+_CHUNK_BYTES = 65_536
+
+
+@dataclass
+class _Running:
+    service: Service
+    process: asyncio.subprocess.Process
+    watcher: asyncio.Task[None]
+    started: float
+
+
+class Runner:
+    """Runs services and keeps the record of them. All its processes are children of the thread that calls it."""
+
+    def __init__(self, layout: Layout) -> None:
+        me = ProcessId.of(os.getpid())
+        if me is None:
+            raise SandboxError("/proc is not mounted: the sandbox needs it to tell processes apart")
+        self._layout = layout
+        self._running: dict[str, _Running] = {}
+        self._record = Record(supervisor=me)
+        self._publish()
+
+    async def spawn(self, service: Service) -> None:
+        """Start a process; its output goes to its log."""
+        process = await asyncio.create_subprocess_exec(
+            *service.command(),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            cwd="/",
+            env=service.full_environment(),
+        )
+        identity = ProcessId.of(process.pid)
+        if identity is None:
+            raise SandboxError(f"{service.name} ended at once{tail(self._layout.log(service.name))}")
+        self._record.backends[service.name] = BackendRecord(process=identity, address=service.address)
+        watcher = asyncio.create_task(self._watch(service.name, process))
+        self._running[service.name] = _Running(service, process, watcher, time.monotonic())
+        self._publish()
+
+    async def until(self, name: str, probe: Callable[[], Awaitable[bool]], seconds: float) -> None:
+        """Wait until the probe of a backend says yes.
+
+        Raises `SandboxError` when the process ends or the time is over.
+        """
+        running = self._running[name]
+        deadline = time.monotonic() + seconds
+        while not await probe():
+            if running.process.returncode is not None:
+                raise SandboxError(self._ended(name, running.process.returncode))
+            if time.monotonic() > deadline:
+                raise SandboxError(f"{name} was not ready within {seconds:.0f} s; {self._last_lines(name)}")
+            await asyncio.sleep(_POLL_SECONDS)
+
+    def ready(self, name: str) -> None:
+        """Note that a backend does its work."""
+        backend = self._record.backends[name]
+        if backend.state is BackendState.STARTING:
+            backend.state = BackendState.READY
+            backend.ready_after = round(time.monotonic() - self._running[name].started, 2)
+            self._publish()
+
+    def phase(self, phase: Phase, error: str = "") -> None:
+        """Note where the supervisor is."""
+        self._record.phase = phase
+        self._record.error = error
+        self._publish()
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        """Signal one backend, if it runs."""
+        running = self._running.get(name)
+        if running and running.process.returncode is None:
+            running.process.send_signal(number)
+
+    async def stop(self, waves: Iterable[Iterable[str]]) -> None:
+        """End the processes, wave after wave: clients before servers."""
+        for wave in waves:
+            await asyncio.gather(*(self._end(running) for name in wave if (running := self._running.get(name))))
+
+    async def _end(self, running: _Running) -> None:
+        name = running.service.name
+        self.signal(name, running.service.stop_signal)
+        try:
+            await asyncio.wait_for(asyncio.shield(running.watcher), _STOP_SECONDS)
+        except TimeoutError:
+            self.signal(name, signal.SIGKILL)
+            await running.watcher
+
+    async def _watch(self, name: str, process: asyncio.subprocess.Process) -> None:
+        log = CappedLog(self._layout.log(name))
+        try:
+            if process.stdout is not None:
+                while chunk := await process.stdout.read(_CHUNK_BYTES):
+                    log.write(chunk)
+            status = await process.wait()
+        finally:
+            log.close()
+        backend = self._record.backends[name]
+        if self._record.phase in {Phase.STARTING, Phase.READY}:
+            backend.state = BackendState.CRASHED
+            backend.note = self._ended(name, status)
+        else:
+            backend.state = BackendState.STOPPED
+        self._publish()
+
+    def _ended(self, name: str, status: int) -> str:
+        how = f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+        return f"{name} ended by itself ({how}); {self._last_lines(name)}"
+
+    def _last_lines(self, name: str) -> str:
+        log = self._layout.log(name)
+        return f"the last lines of {log}:{tail(log) or ' (empty)'}"
+
+    def _publish(self) -> None:
+        self._record.save(self._layout.record)
