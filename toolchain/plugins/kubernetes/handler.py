@@ -1,0 +1,400 @@
+"""The resources: every plain object of the Kubernetes API."""
+
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+from toolchain.plugins.kit import (
+    UNKNOWN,
+    Context,
+    Created,
+    Diff,
+    Failure,
+    Handler,
+    InitializationError,
+    Paths,
+    Properties,
+    ProviderError,
+    State,
+    has_unknown,
+)
+
+from . import fields
+from .client import ApiError, Object, UnreachableError
+from .discovery import Discovery, Kind, Resource
+from .manifest import (
+    AUTONAMED,
+    MANAGER,
+    PREFIX,
+    SECRET,
+    UNREADY,
+    annotation,
+    described,
+    field_manager,
+    is_true,
+    manifest,
+    outputs,
+    with_string_data,
+)
+from .objects import ExistsError, NamespaceMissingError, Objects, Target
+from .readiness import wait_for
+from .replacement import Mutability, difference, is_autonamed
+from .waiting import NotReadyError, missing_now, until_gone, until_ready
+
+_DEFINITION = Kind("apiextensions.k8s.io", "v1", "CustomResourceDefinition")
+_PROPAGATION = {"background": "Background", "foreground": "Foreground", "orphan": "Orphan"}
+_SERVER_FIELDS = ("creationTimestamp", "generation", "resourceVersion", "uid")
+_REFUSALS_WHICH_MAY_PASS = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND})
+"""Of a dry run: permissions which only the run has, and objects which the same run makes first."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the provider was configured."""
+
+    namespace: str = "default"
+    """Of objects which name none."""
+    force: bool = False
+    """Take fields over from other managers."""
+    upsert: bool = False
+    """Let a create take an existing object over."""
+    delete_unreachable: bool = False
+    skip_update_unreachable: bool = False
+    show_deprecations: bool = True
+    mutability: Mutability = field(default_factory=Mutability)
+
+
+class KubernetesObject(Handler):
+    """Any object of one cluster."""
+
+    def __init__(self, objects: Objects, discovery: Discovery, options: Options) -> None:
+        self._objects = objects
+        self._discovery = discovery
+        self._options = options
+
+    def check(self, context: Context, olds: Properties, news: Properties) -> tuple[Properties, list[Failure]]:
+        """Fill in apiVersion, kind, name and namespace."""
+        kind = Kind.of_token(context.token)
+        resource = self._resource(context)
+        inputs = {**news, "apiVersion": kind.api_version, "kind": kind.kind}
+        failures = [
+            Failure(key, f"{context.token} has the {key} {inputs[key]!r}, not {news[key]!r}")
+            for key in ("apiVersion", "kind")
+            if news.get(key, inputs[key]) not in {inputs[key], UNKNOWN}
+        ]
+        if news.get("metadata") is UNKNOWN:
+            return inputs, failures
+        metadata: Properties = dict(news.get("metadata") or {})
+        if not resource.namespaced and metadata.get("namespace") is not None:
+            failures.append(
+                Failure("metadata.namespace", f"a {kind.kind} is cluster-wide: leave metadata.namespace out")
+            )
+        if metadata.get("generateName") is not None:
+            failures.append(
+                Failure(
+                    "metadata.generateName", "is not supported by this local plugin: without a name, one is generated"
+                )
+            )
+        if metadata.get("name") is None:
+            metadata = _named(metadata, olds, context)
+        if resource.namespaced and metadata.get("namespace") is None:
+            metadata["namespace"] = self._options.namespace
+        inputs["metadata"] = metadata
+        return inputs, failures + _annotation_failures(inputs)
+
+    def diff(
+        self, context: Context, identity: str, old_inputs: Properties, old_outputs: Properties, news: Properties
+    ) -> Diff:
+        """Compare inputs; an object which was only ever imported differs in what applying the inputs would change."""
+        kind = Kind.of_token(context.token)
+        if MANAGER not in old_outputs:
+            # Not ours so far: fields which we do not mention are not ours to remove.
+            old_inputs = self._as_wanted(context, identity, news, old_inputs)
+        return difference(kind, old_inputs, news, self._options.mutability)
+
+    def create(self, context: Context, inputs: Properties) -> Created:
+        """Create the object and wait until it is usable."""
+        manager = annotation(inputs, "patchFieldManager") or field_manager(context.urn)
+        if Kind.of_token(context.token) == _DEFINITION:
+            self._discovery.plan(inputs)
+        if context.preview:
+            self._preview_create(context, inputs, manager)
+            return Created("", _foreseen(inputs))
+        self._discovery.await_served(Kind.of_token(context.token), context.cancelled)
+        target = self._target(context, inputs)
+        live = self._objects.apply(
+            target,
+            manifest(inputs),
+            manager,
+            create_only=not self._options.upsert,
+            force=self._force(inputs),
+            warn=self._warn(context),
+        )
+        return Created(target.identity, self._settled(context, target, live, inputs, manager))
+
+    def read(self, context: Context, identity: str, old_inputs: Properties, old_outputs: Properties) -> State | None:
+        """Read what is there of what we manage; without old inputs (an import), describe all of it."""
+        target = self._located(context, identity)
+        try:
+            live = self._objects.read(target)
+        except UnreachableError as error:
+            return self._read_unreachable(context, error, State(identity, old_inputs, old_outputs))
+        if live is None:
+            return None
+        manager = old_outputs.get(MANAGER)
+        inputs = self._seen(context, target, live, old_inputs, manager) if old_inputs else described(live)
+        result = outputs(live, inputs, manager)
+        # A failed wait stays a failure until the object has become usable; later trouble is not a difference.
+        if old_outputs.get(UNREADY) and (missing := missing_now(self._objects, live)):
+            reasons = [f"{target} is still not ready: {reason}" for reason in missing]
+            raise InitializationError(target.identity, result | {UNREADY: True}, reasons, inputs)
+        return State(target.identity, inputs, result)
+
+    def update(
+        self, context: Context, identity: str, old_inputs: Properties, old_outputs: Properties, news: Properties
+    ) -> Properties:
+        """Apply the new inputs and wait; an object which has vanished meanwhile is created again."""
+        del old_inputs
+        manager = annotation(news, "patchFieldManager") or old_outputs.get(MANAGER) or field_manager(context.urn)
+        target = self._located(context, identity)
+        if context.preview:
+            if has_unknown(news):
+                return old_outputs | _foreseen(news)
+            live = self._dry_run(context, target, news, manager, force=self._force(news))
+            return outputs(live, news, manager) if live else old_outputs | _foreseen(news)
+        try:
+            live = self._objects.apply(
+                target, manifest(news), manager, force=self._force(news), warn=self._warn(context)
+            )
+        except UnreachableError as error:
+            if not self._options.skip_update_unreachable:
+                raise
+            context.warn(f"{error} The update is skipped (skipUpdateUnreachable).")
+            return old_outputs
+        return self._settled(context, target, live, news, manager)
+
+    def delete(self, context: Context, identity: str, old_inputs: Properties, old_outputs: Properties) -> None:
+        """Delete the object with what depends on it, and wait until it is gone."""
+        policy = (annotation(old_inputs, "deletionPropagationPolicy") or "foreground").lower()
+        try:
+            if self._discovery.find(Kind.of_token(context.token)) is None:
+                return  # its kind is gone, and its objects with it
+            target = self._located(context, identity)
+            self._objects.delete(target, _PROPAGATION.get(policy, "Foreground"))
+            if not is_true(annotation(old_inputs, "skipAwait")):
+                uid = (old_outputs.get("metadata") or {}).get("uid")
+                until_gone(self._objects, target, uid, context, _timeout(context, old_inputs))
+        except UnreachableError as error:
+            if not self._options.delete_unreachable:
+                raise
+            context.warn(f"{error} {identity} is dropped from the state all the same (deleteUnreachable).")
+
+    def secrets(self, token: str, secret_inputs: Paths) -> Paths:
+        """Mark a Secret's values, always."""
+        del secret_inputs
+        if Kind.of_token(token) != SECRET:
+            return frozenset()
+        return frozenset({("data",), ("stringData",)})
+
+    # -- what create and update share
+
+    def _settled(self, context: Context, target: Target, live: Object, inputs: Properties, manager: str) -> Properties:
+        """Wait for an applied object; its state is kept if it does not become usable."""
+        if is_true(annotation(inputs, "skipAwait")):
+            return outputs(live, inputs, manager)
+        try:
+            live = until_ready(self._objects, target, live, context, _timeout(context, inputs))
+        except NotReadyError as error:
+            kept = outputs(error.live, inputs, manager) | {UNREADY: True}
+            raise InitializationError(target.identity, kept, error.reasons) from None
+        except ProviderError as error:
+            # The object is there, whatever happened while we looked at it.
+            kept = outputs(live, inputs, manager) | {UNREADY: True}
+            raise InitializationError(target.identity, kept, [str(error)]) from None
+        return outputs(live, inputs, manager)
+
+    def _preview_create(self, context: Context, inputs: Properties, manager: str) -> None:
+        """Let the server validate what would be created."""
+        if has_unknown(inputs) or self._discovery.find(Kind.of_token(context.token)) is None:
+            return
+        target = self._target(context, inputs)
+        try:
+            self._dry_run(context, target, inputs, manager, create_only=not self._options.upsert)
+        except ExistsError as error:
+            # A replacement finds its predecessor here, which goes first.
+            live = self._objects.read(target)
+            if live is not None and not fields.owned(live, manager):
+                context.warn(str(error))
+
+    def _dry_run(
+        self,
+        context: Context,
+        target: Target,
+        inputs: Properties,
+        manager: str,
+        *,
+        create_only: bool = False,
+        force: bool = False,
+    ) -> Object | None:
+        """Ask the server what applying would result in; None if it cannot know yet.
+
+        Where the namespace is still to be made, the object is tried in ``default``, which every cluster has: fields
+        and values are validated all the same.
+        """
+        item = manifest(inputs)
+        try:
+            return self._objects.apply(
+                target, item, manager, create_only=create_only, force=force, dry_run=True, warn=self._warn(context)
+            )
+        except NamespaceMissingError:
+            elsewhere = Target(target.resource, "default", target.name)
+            moved = {**item, "metadata": {**item["metadata"], "namespace": "default"}}
+            self._try_elsewhere(context, elsewhere, moved, manager)
+            return None
+        except ExistsError:
+            raise
+        except ProviderError as error:
+            if not _may_pass(error):
+                raise
+            context.log(f"not validated by the server: {error}")
+            return None
+
+    def _try_elsewhere(self, context: Context, target: Target, item: Object, manager: str) -> None:
+        try:
+            self._objects.apply(target, item, manager, create_only=True, dry_run=True, warn=self._warn(context))
+        except ExistsError:
+            return  # another object of that name: nothing is said about ours
+        except ProviderError as error:
+            if not _may_pass(error):
+                raise ProviderError(
+                    str(error).replace(str(target), f"{target.resource.kind.kind} {target.name}")
+                ) from None
+
+    # -- what is really there
+
+    def _seen(
+        self, context: Context, target: Target, live: Object, wanted: Properties, manager: str | None
+    ) -> Properties:
+        """Return the inputs as the live object has them."""
+        item = manifest(wanted)
+        form, ours = fields.shape(live), fields.owned(live, manager)
+        seen = fields.project(item, live, form, ours)
+        if fields.same(seen, item):
+            return wanted
+        try:
+            rendered = self._objects.apply(
+                target, item, manager or field_manager(context.urn), force=True, dry_run=True
+            )
+        except ProviderError:
+            rendered = item  # somebody made it something which cannot become ours again in place
+        found = fields.settle(item, seen, fields.project(item, rendered, form, fields.owned(rendered, manager)))
+        return wanted if fields.same(found, item) else with_string_data(found, wanted)
+
+    def _as_wanted(self, context: Context, identity: str, news: Properties, old_inputs: Properties) -> Properties:
+        """Reduce an imported object to what the program says of it, in the program's words where they mean the same."""
+        seen = fields.project(news, old_inputs, {}, {})
+        if fields.same(seen, news) or has_unknown(news):
+            return _with_our_annotations(seen, news)
+        target = self._located(context, identity)
+        try:
+            rendered = self._objects.apply(target, manifest(news), field_manager(context.urn), force=True, dry_run=True)
+        except ProviderError:
+            return _with_our_annotations(seen, news)
+        made = fields.project(news, with_string_data(rendered, news), {}, {})
+        return _with_our_annotations(fields.settle(news, seen, made), news)
+
+    def _read_unreachable(self, context: Context, error: UnreachableError, state: State) -> State | None:
+        if self._options.delete_unreachable:
+            context.warn(f"{error} {state.identity} is taken for deleted (deleteUnreachable).")
+            return None
+        if self._options.skip_update_unreachable:
+            context.warn(f"{error} The last known state is kept (skipUpdateUnreachable).")
+            return state
+        raise error
+
+    # -- names and places
+
+    def _resource(self, context: Context) -> Resource:
+        return self._discovery.resource(Kind.of_token(context.token), context.token)
+
+    def _target(self, context: Context, inputs: Properties) -> Target:
+        metadata = inputs["metadata"]
+        resource = self._resource(context)
+        return Target(resource, metadata["namespace"] if resource.namespaced else "", metadata["name"])
+
+    def _located(self, context: Context, identity: str) -> Target:
+        resource = self._resource(context)
+        return Target(resource, *resource.locate(identity))
+
+    def _force(self, inputs: Properties) -> bool:
+        given = annotation(inputs, "patchForce")
+        return is_true(given) if given is not None else self._options.force
+
+    def _warn(self, context: Context) -> Any:  # noqa: ANN401 a method of the context or None
+        return context.warn if self._options.show_deprecations else None
+
+
+def _named(metadata: Properties, olds: Properties, context: Context) -> Properties:
+    """Keep the name which was generated before, or generate one."""
+    before = (olds.get("metadata") or {}).get("name") if is_autonamed(olds) else None
+    annotations = metadata.get("annotations")
+    if annotations is UNKNOWN:
+        return metadata | {"name": UNKNOWN}
+    name = before or context.generated_name()
+    return metadata | {"name": name, "annotations": {**(annotations or {}), AUTONAMED: "true"}}
+
+
+def _annotation_failures(inputs: Properties) -> list[Failure]:
+    failures = []
+    seconds = annotation(inputs, "timeoutSeconds")
+    if seconds is not None and not (seconds.isdecimal() and int(seconds) > 0):
+        failures.append(_annotation_failure("timeoutSeconds", f"{seconds!r} is not a positive number of seconds"))
+    policy = annotation(inputs, "deletionPropagationPolicy")
+    if policy is not None and policy.lower() not in _PROPAGATION:
+        failures.append(
+            _annotation_failure("deletionPropagationPolicy", f"{policy!r} is none of {', '.join(_PROPAGATION)}")
+        )
+    condition = annotation(inputs, "waitFor")
+    if condition is not None:
+        try:
+            wait_for(condition)
+        except (ProviderError, ValueError) as error:
+            failures.append(_annotation_failure("waitFor", str(error)))
+    return failures
+
+
+def _annotation_failure(name: str, reason: str) -> Failure:
+    return Failure(f'metadata.annotations["{PREFIX}{name}"]', reason)
+
+
+def _timeout(context: Context, inputs: Properties) -> float | None:
+    """Seconds which the user gave: ``custom_timeouts`` before the annotation."""
+    seconds = annotation(inputs, "timeoutSeconds")
+    return context.timeout or (float(seconds) if seconds else None)
+
+
+def _foreseen(inputs: Properties) -> Properties:
+    """Return outputs which a preview can tell: the inputs, and unknown what the server makes."""
+    result = {**inputs, "status": UNKNOWN}
+    metadata = inputs.get("metadata")
+    if isinstance(metadata, dict):
+        result["metadata"] = metadata | dict.fromkeys(_SERVER_FIELDS, UNKNOWN)
+    spec = inputs.get("spec")
+    if inputs.get("kind") == "Service" and isinstance(spec, dict):
+        result["spec"] = {"clusterIP": UNKNOWN, "clusterIPs": UNKNOWN} | spec
+    return result
+
+
+def _with_our_annotations(seen: Properties, news: Properties) -> Properties:
+    """Instructions to ourselves need not stand on an imported object for it to be as wanted."""
+    annotations = (news.get("metadata") or {}).get("annotations") or {}
+    ours = {key: value for key, value in annotations.items() if key.startswith(PREFIX)} if annotations else {}
+    if not ours:
+        return seen
+    metadata = seen.get("metadata") or {}
+    return {**seen, "metadata": {**metadata, "annotations": {**(metadata.get("annotations") or {}), **ours}}}
+
+
+def _may_pass(error: ProviderError) -> bool:
+    cause = error.__cause__
+    return isinstance(cause, ApiError) and cause.status in _REFUSALS_WHICH_MAY_PASS
