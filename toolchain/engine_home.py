@@ -7,7 +7,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -42,7 +42,9 @@ class EngineHome:
 def package_version(package: str) -> str:
     """Return the plugin version that the installed SDK `pulumi_<package>` asks the engine for."""
     distribution = importlib.metadata.distribution(f"pulumi_{package}")
-    declared = json.loads(Path(str(distribution.locate_file(f"pulumi_{package}/pulumi-plugin.json"))).read_text("utf-8"))
+    declared = json.loads(
+        Path(str(distribution.locate_file(f"pulumi_{package}/pulumi-plugin.json"))).read_text("utf-8")
+    )
     return str(declared["version"])
 
 
@@ -55,12 +57,12 @@ def prepare(*, sandbox: bool, report: Callable[[str], None]) -> EngineHome:
     Raises ToolError.
     """
     pulumi = toolchain.ensure(["pulumi"], report)["pulumi"]
-    if not _is_built(pulumi):
-        return EngineHome(pulumi, PluginSet.OFFICIAL, {"PATH": _path_with(pulumi.parent)})
+    if _is_official():
+        return EngineHome(pulumi, PluginSet.OFFICIAL, {"PATH": _path_with([pulumi.parent])})
     home = state_dir() / "pulumi-home"
     host = _write_language_host(home / "bin")
     environment = {
-        "PATH": _path_with(host.parent, pulumi.parent),
+        "PATH": _path_with([host.parent, pulumi.parent]),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "PULUMI_DISABLE_REGISTRY_RESOLVE": "true",
     }
@@ -74,12 +76,12 @@ def prepare(*, sandbox: bool, report: Callable[[str], None]) -> EngineHome:
     return EngineHome(pulumi, PluginSet.LOCAL, environment)
 
 
-def _is_built(pulumi: Path) -> bool:
-    """Tell whether this is our build: the vendor's release has its language hosts beside it, a build has not."""
-    return not (pulumi.parent / "pulumi-language-python").exists()
+def _is_official() -> bool:
+    engine = toolchain.locate("pulumi")
+    return engine is not None and engine.official
 
 
-def _path_with(*folders: Path) -> str:
+def _path_with(folders: Iterable[Path]) -> str:
     return os.pathsep.join([*map(str, folders), os.environ.get("PATH", os.defpath)])
 
 

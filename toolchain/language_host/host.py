@@ -96,7 +96,9 @@ class PythonHost(language_pb2_grpc.LanguageRuntimeServicer):
             "PULUMI_CONFIG": json.dumps(dict(request.config)),
             "PULUMI_CONFIG_SECRET_KEYS": json.dumps(list(request.configSecretKeys)),
         }
-        program = subprocess.Popen([*arguments, str(Path(directory, entry)), *request.args], cwd=request.pwd, env=environment)
+        program = subprocess.Popen(
+            [*arguments, str(Path(directory, entry)), *request.args], cwd=request.pwd, env=environment
+        )
         context.add_callback(lambda: program.poll() is None and program.terminate())
         status = program.wait()
         if status == STATUS_ERROR_SHOWN:
