@@ -4,6 +4,7 @@ The server (:mod:`.server`) does everything else: it validates each property aga
 sees it, unwraps secrets and puts them back, and turns errors into one sentence. Handlers are called from many threads.
 """
 
+import secrets
 import threading
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -67,6 +68,10 @@ class Context:
     def name(self) -> str:
         """The resource's logical name."""
         return self.urn.rsplit("::", 1)[-1]
+
+    def generated_name(self) -> str:
+        """Return a name for the real object, as Pulumi gives to what has none: the logical name and 7 hex digits."""
+        return f"{self.name}-{(self.seed or secrets.token_bytes(4)).hex()[:7]}"
 
 
 class Created(NamedTuple):

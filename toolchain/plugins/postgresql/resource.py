@@ -1,0 +1,134 @@
+"""What all resources of this plugin have in common."""
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import ClassVar
+
+from toolchain.plugins.kit import Context, Created, Diff, Failure, Handler, Properties, State, has_unknown
+
+from .connections import NoDatabaseError, Server, explained
+
+
+class Resource(Handler):
+    """A database object whose inputs describe it completely: reading it gives the inputs which would make it.
+
+    Defaults are written into the inputs, so that drift of a property nobody mentioned is seen as well.
+    """
+
+    noun: ClassVar[str]
+    defaults: ClassVar[Properties] = {}
+    sets: ClassVar[Sequence[str]] = ()
+    """Lists whose order means nothing; they are kept sorted, and an empty one counts as absent."""
+    replace_on: ClassVar[Sequence[str]] = ()
+    ignore: ClassVar[Sequence[str]] = ()
+    """Properties which have no counterpart on the server and change nothing by themselves."""
+    has_name: ClassVar[bool] = True
+    """Whether a name is generated when none is given."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+
+    # -- what each resource says about itself
+
+    def problems(self, inputs: Properties) -> Iterator[Failure]:
+        """Yield what is wrong beyond the types; values may be unknown."""
+        del inputs
+        yield from ()
+
+    @abstractmethod
+    def identity(self, inputs: Properties) -> str:
+        """Return the id, in the official provider's form."""
+
+    @abstractmethod
+    def locate(self, identity: str) -> Properties:
+        """Return the inputs which an id alone tells; raises :class:`ProviderError` for an id of another form."""
+
+    @abstractmethod
+    def make(self, inputs: Properties) -> None:
+        """Create it."""
+
+    @abstractmethod
+    def observe(self, wanted: Properties) -> Properties | None:
+        """Return the inputs which describe what is there, or None.
+
+        ``wanted`` tells where to find it, and how to spell what is equal.
+        """
+
+    @abstractmethod
+    def change(self, old: Properties, new: Properties) -> None:
+        """Alter it from old to new."""
+
+    @abstractmethod
+    def drop(self, inputs: Properties) -> None:
+        """Remove it, if it is there."""
+
+    def outputs(self, inputs: Properties) -> Properties:
+        """Return the outputs of these inputs."""
+        return dict(inputs)
+
+    def remembered(self, old_outputs: Properties) -> Properties:
+        """Return what ``observe`` is to know besides the inputs."""
+        del old_outputs
+        return {}
+
+    # -- the Handler protocol
+
+    def check(self, context: Context, olds: Properties, news: Properties) -> tuple[Properties, list[Failure]]:
+        """Fill in defaults and the name; sort sets."""
+        inputs = {**self.defaults, **news}
+        for name in self.sets:
+            if not has_unknown(inputs.get(name)):
+                inputs[name] = sorted(set(inputs.get(name) or ()))
+        if self.has_name and "name" not in inputs:
+            inputs["name"] = olds.get("name") or context.generated_name()
+        inputs = {name: value for name, value in inputs.items() if value != []}
+        return inputs, list(self.problems(inputs))
+
+    def diff(
+        self, context: Context, identity: str, old_inputs: Properties, old_outputs: Properties, news: Properties
+    ) -> Diff:
+        """Compare inputs."""
+        del context, identity, old_outputs
+        return Diff.between(old_inputs, news, replace_on=self.replace_on, ignore=self.ignore)
+
+    def create(self, context: Context, inputs: Properties) -> Created:
+        """Create it, unless this is a preview."""
+        if context.preview:
+            return Created("", self.outputs(inputs))
+        identity = self.identity(inputs)
+        with explained(f"create {self.noun} {identity}"):
+            self.make(inputs)
+            return Created(identity, self.outputs(inputs))
+
+    def read(self, context: Context, identity: str, old_inputs: Properties, old_outputs: Properties) -> State | None:
+        """Observe it; on import its inputs begin with the defaults."""
+        del context
+        with explained(f"read {self.noun} {identity}"):
+            try:
+                wanted = old_inputs or {**self.defaults, **self.locate(identity)}
+                found = self.observe({**wanted, **self.remembered(old_outputs)})
+            except NoDatabaseError:
+                return None
+            if found is None:
+                return None
+            found = {name: value for name, value in found.items() if value is not None and value != []}
+            return State(self.identity(found), found, self.outputs(found))
+
+    def update(
+        self, context: Context, identity: str, old_inputs: Properties, old_outputs: Properties, news: Properties
+    ) -> Properties:
+        """Alter it, unless this is a preview."""
+        del old_outputs
+        with explained(f"change {self.noun} {identity}"):
+            if not context.preview:
+                self.change(old_inputs, news)
+            return self.outputs(news)
+
+    def delete(self, context: Context, identity: str, old_inputs: Properties, old_outputs: Properties) -> None:
+        """Drop it; if its database is gone, so is it."""
+        del context, old_outputs
+        with explained(f"remove {self.noun} {identity}"):
+            try:
+                self.drop(old_inputs)
+            except NoDatabaseError:
+                return
