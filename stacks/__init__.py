@@ -1,0 +1,1 @@
+"""Which components an environment has: its typed settings, its providers and the one composition."""

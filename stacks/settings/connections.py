@@ -1,0 +1,88 @@
+"""How to reach the backends: the connection sections of a stack file. Passwords and tokens are not among them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from components.model import HostName, HttpUrl, Model, Port, Seconds, about
+
+__all__ = ["CREDENTIALS", "KubernetesConnection", "PostgresConnection", "VaultConnection"]
+
+CREDENTIALS = {
+    "vault": ("vault_token", "a Vault token of the operator"),
+    "postgres": ("postgres_password", "the password of `postgres.username`"),
+}
+"""For each connection which needs one: its key below `factory:credentials`, and what it is.
+
+They are never taken from the environment: VAULT_TOKEN or PGPASSWORD of another site would be used in silence (POL-33).
+"""
+
+
+class KubernetesConnection(Model):
+    """The cluster: one context of a kubeconfig file. The current context is never used (POL-11, SBX-16)."""
+
+    kubeconfig: str = Field(
+        description="Path of the kubeconfig file; `~` is the home directory. Only the named context is handed over.",
+        min_length=1,
+        json_schema_extra=about("POL-11, SBX-16", unit="path"),
+    )
+    context: str = Field(
+        description="The context to use.", min_length=1, json_schema_extra=about("POL-11, SBX-16", unit="name")
+    )
+
+
+class VaultConnection(Model):
+    """The Vault server."""
+
+    address: HttpUrl = Field(
+        description="Address of the server, for example `https://vault.example.test`.",
+        json_schema_extra=about("VAULT-06, POL-03", unit="URL"),
+    )
+    ca_cert_file: str | None = Field(
+        default=None,
+        description="PEM file of the authority that signed the server's certificate; absent means the system's trust.",
+        json_schema_extra=about("GITEA-10", unit="path"),
+    )
+    skip_child_token: bool = Field(
+        default=False,
+        description="Use the token itself instead of a child of it that ends with the run. Only for a token that may "
+        "not create children.",
+        json_schema_extra=about("VAULT-06"),
+    )
+    max_lease_ttl_seconds: Seconds = Field(
+        default=1200,
+        description="Longest life of the child token of one run.",
+        json_schema_extra=about("VAULT-74", unit="seconds"),
+    )
+
+
+class PostgresConnection(Model):
+    """The PostgreSQL server, reached directly; applications go through the pooler (PG-13)."""
+
+    host: HostName = Field(
+        description="Name or address of the server.", json_schema_extra=about("PG-12, POL-02", unit="host")
+    )
+    port: Port = Field(default=5432, description="TCP port.", json_schema_extra=about("PG-15", unit="port"))
+    username: str = Field(
+        description="The role that creates databases and roles.",
+        min_length=1,
+        json_schema_extra=about("PG-12, PG-30", unit="role"),
+    )
+    sslmode: Literal["disable", "require", "verify-ca", "verify-full"] = Field(
+        default="verify-full", description="How far the server is checked (libpq).", json_schema_extra=about("PG-30")
+    )
+    sslrootcert: str | None = Field(
+        default=None,
+        description="PEM file of the authority that signed the server's certificate.",
+        json_schema_extra=about("PG-30", unit="path"),
+    )
+    superuser: bool = Field(
+        default=False,
+        description="Whether the role is a superuser; false means it holds CREATEDB and CREATEROLE.",
+        json_schema_extra=about("PG-12, PG-30"),
+    )
+    connect_timeout_seconds: Seconds = Field(
+        default=10, description="How long to wait for the server.", json_schema_extra=about("PG-25", unit="seconds")
+    )

@@ -1,0 +1,122 @@
+"""The typed configuration of one stack.
+
+Its sections are the components' own argument models, so nothing is said twice.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from components.app_stack.args import AppStackArgs
+from components.app_stack.platform import PlatformArgs
+from components.model import Model, about
+from components.services.postgres.args import PostgresFoundationArgs
+from components.services.vault.args import VaultFoundationArgs
+
+from .connections import KubernetesConnection, PostgresConnection, VaultConnection
+from .guards import Environment, Fingerprints
+
+__all__ = ["ENCRYPTED_SECTIONS", "SandboxArgs", "Settings"]
+
+ENCRYPTED_SECTIONS = ("secrets", "credentials")
+"""The only keys whose values stand encrypted in a stack file."""
+
+BackendUrl = Annotated[str, StringConstraints(pattern=r"^(gs|s3|azblob|file|https)://\S+$")]
+
+
+class SandboxArgs(Model):
+    """What a sandbox must say that production does not (section 16.8)."""
+
+    mode: Literal["k3d", "vms"] | None = Field(
+        default=None,
+        description="Kind of remote sandbox: one node in containers, or three machines. Absent if embedded.",
+        json_schema_extra=about("SBX-05, SBX-06"),
+    )
+    state_url: BackendUrl | None = Field(
+        default=None,
+        description="Backend of the sandbox's state, with the word `sandbox` in it. Required unless embedded.",
+        json_schema_extra=about("POL-10, SBX-08, STATE-04", unit="URL"),
+    )
+    target_revision: str = Field(
+        description="Branch or tag of the applications' repositories that this sandbox follows; never production's.",
+        min_length=1,
+        json_schema_extra=about("SBX-07", unit="revision"),
+    )
+    throwaway_zones: tuple[str, ...] = Field(
+        default=(),
+        description="DNS zones the sandbox may plan records for.",
+        json_schema_extra=about("SBX-11, POL-06", unit="zone"),
+    )
+    backup_target: str | None = Field(
+        default=None,
+        description="Where drills put backups; never production's bucket.",
+        json_schema_extra=about("SBX-15, POL-09", unit="URL"),
+    )
+
+
+class Settings(Model):
+    """One stack. An absent section builds nothing and needs no credential, plugin or import."""
+
+    environment: Environment = Field(
+        description="What this stack is. All behaviour keys on it, never on the stack's name; without it nothing runs.",
+        json_schema_extra=about("POL-30"),
+    )
+    backends: Literal["embedded"] | None = Field(
+        default=None,
+        description="`embedded`: connections, and how applications reach the backends, come from the running sandbox "
+        "(`./factory sandbox start`). What is written wins over them.",
+        json_schema_extra=about("SBX-04"),
+    )
+    unseal_keys_path: str | None = Field(
+        default=None,
+        description="File of Vault's unseal keys on the operator's machine; with `/sandbox/` in it exactly in a sandbox.",
+        json_schema_extra=about("POL-12, VAULT-76", unit="path"),
+    )
+    i_mean_prod: bool = Field(
+        default=False,
+        description="Admit addresses of production in a sandbox, but never for connections, state, DNS and mail.",
+        json_schema_extra=about("SBX-10, POL-01"),
+    )
+    kubernetes: KubernetesConnection | None = Field(
+        default=None, description="The cluster.", json_schema_extra=about("POL-11")
+    )
+    vault: VaultConnection | None = Field(
+        default=None, description="Vault, as this program reaches it.", json_schema_extra=about("VAULT-06")
+    )
+    postgres: PostgresConnection | None = Field(
+        default=None, description="PostgreSQL, as this program reaches it.", json_schema_extra=about("PG-12")
+    )
+    platform: PlatformArgs | None = Field(
+        default=None, description="What all applications share.", json_schema_extra=about("section 1")
+    )
+    vault_foundation: VaultFoundationArgs | None = Field(
+        default=None, description="Vault's mounts and logins.", json_schema_extra=about("PLAT-07")
+    )
+    postgres_foundation: PostgresFoundationArgs | None = Field(
+        default=None, description="PostgreSQL's shared roles.", json_schema_extra=about("PLAT-07, PG-14")
+    )
+    apps: dict[str, AppStackArgs] = Field(
+        default={}, description="The applications, each under its name.", json_schema_extra=about("APP-01, NAME-01")
+    )
+    secrets: dict[str, frozenset[str]] = Field(
+        default={},
+        description="Encrypted values of `<app>/config`, by application and key: exactly its `vault.config_keys`. "
+        "Set one with `pulumi config set --secret --path secrets.APP.KEY`.",
+        json_schema_extra=about("VAULT-24, VAULT-75"),
+    )
+    credentials: frozenset[str] = Field(
+        default=frozenset(),
+        description="Encrypted credentials of the connections: `vault_token`, `postgres_password`. Set one with "
+        "`pulumi config set --secret --path credentials.NAME`.",
+        json_schema_extra=about("POL-33"),
+    )
+    fingerprints: Fingerprints = Field(
+        default=Fingerprints(),
+        description="What marks production. Required in production, read by every sandbox in the same directory.",
+        json_schema_extra=about("section 16.4"),
+    )
+    sandbox: SandboxArgs | None = Field(
+        default=None, description="Required in a sandbox.", json_schema_extra=about("section 16.8")
+    )
