@@ -63,7 +63,14 @@ class Client:
     Raises :class:`UnreachableError` within seconds if there is no answer, :class:`ApiError` for a refusal.
     """
 
-    def __init__(self, access: Access, *, timeout: float = REQUEST_SECONDS, rate: "Rate | None" = None) -> None:
+    def __init__(
+        self,
+        access: Access,
+        *,
+        timeout: float = REQUEST_SECONDS,
+        rate: "Rate | None" = None,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
         cluster = access.cluster
         self.server = cluster.server
         self._access = access
@@ -80,6 +87,7 @@ class Client:
             limits=httpx.Limits(max_connections=64, max_keepalive_connections=64),
             proxy=cluster.proxy_url,
             trust_env=False,
+            transport=transport,
         )
 
     def get(self, path: str, params: Mapping[str, str] | None = None) -> Object:

@@ -25,6 +25,17 @@ def owned(live: Object, manager: str | None) -> Fields:
     return _union([entry.get("fieldsV1", {}) for entry in applied if not entry.get("subresource")])
 
 
+def applied(live: Object, manager: str) -> Object | None:
+    """Return the inputs with which this manager must have made the object; None if it owns nothing of it."""
+    ours = owned(live, manager)
+    if not ours:
+        return None
+    item: Object = _extract(live, ours)
+    names = {key: live["metadata"][key] for key in ("name", "namespace") if key in live["metadata"]}
+    identity = {key: live[key] for key in ("apiVersion", "kind")}
+    return item | identity | {"metadata": item.get("metadata", {}) | names}
+
+
 def shape(live: Object) -> Fields:
     """Return all fields which anybody owns: how the server merges each list and map."""
     return _union([entry.get("fieldsV1", {}) for entry in live.get("metadata", {}).get("managedFields", [])])

@@ -1,8 +1,8 @@
 """The resources: every plain object of the Kubernetes API."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
 
 from toolchain.plugins.kit import (
     UNKNOWN,
@@ -20,29 +20,29 @@ from toolchain.plugins.kit import (
 )
 
 from . import fields
+from .checking import PROPAGATION, complete
 from .client import ApiError, Object, UnreachableError
 from .discovery import Discovery, Kind, Resource
 from .manifest import (
-    AUTONAMED,
     MANAGER,
     PREFIX,
     SECRET,
     UNREADY,
     annotation,
+    annotations_of,
     described,
     field_manager,
     is_true,
     manifest,
+    metadata_of,
     outputs,
     with_string_data,
 )
 from .objects import ExistsError, NamespaceMissingError, Objects, Target
-from .readiness import wait_for
-from .replacement import Mutability, difference, is_autonamed
+from .replacement import Mutability, difference
 from .waiting import NotReadyError, missing_now, until_gone, until_ready
 
 _DEFINITION = Kind("apiextensions.k8s.io", "v1", "CustomResourceDefinition")
-_PROPAGATION = {"background": "Background", "foreground": "Foreground", "orphan": "Orphan"}
 _SERVER_FIELDS = ("creationTimestamp", "generation", "resourceVersion", "uid")
 _REFUSALS_WHICH_MAY_PASS = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND})
 """Of a dry run: permissions which only the run has, and objects which the same run makes first."""
@@ -71,36 +71,11 @@ class KubernetesObject(Handler):
         self._objects = objects
         self._discovery = discovery
         self._options = options
+        self._replaced: set[str] = set()
 
     def check(self, context: Context, olds: Properties, news: Properties) -> tuple[Properties, list[Failure]]:
         """Fill in apiVersion, kind, name and namespace."""
-        kind = Kind.of_token(context.token)
-        resource = self._resource(context)
-        inputs = {**news, "apiVersion": kind.api_version, "kind": kind.kind}
-        failures = [
-            Failure(key, f"{context.token} has the {key} {inputs[key]!r}, not {news[key]!r}")
-            for key in ("apiVersion", "kind")
-            if news.get(key, inputs[key]) not in {inputs[key], UNKNOWN}
-        ]
-        if news.get("metadata") is UNKNOWN:
-            return inputs, failures
-        metadata: Properties = dict(news.get("metadata") or {})
-        if not resource.namespaced and metadata.get("namespace") is not None:
-            failures.append(
-                Failure("metadata.namespace", f"a {kind.kind} is cluster-wide: leave metadata.namespace out")
-            )
-        if metadata.get("generateName") is not None:
-            failures.append(
-                Failure(
-                    "metadata.generateName", "is not supported by this local plugin: without a name, one is generated"
-                )
-            )
-        if metadata.get("name") is None:
-            metadata = _named(metadata, olds, context)
-        if resource.namespaced and metadata.get("namespace") is None:
-            metadata["namespace"] = self._options.namespace
-        inputs["metadata"] = metadata
-        return inputs, failures + _annotation_failures(inputs)
+        return complete(context, self._resource(context), olds, news, self._options.namespace)
 
     def diff(
         self, context: Context, identity: str, old_inputs: Properties, old_outputs: Properties, news: Properties
@@ -110,7 +85,12 @@ class KubernetesObject(Handler):
         if MANAGER not in old_outputs:
             # Not ours so far: fields which we do not mention are not ours to remove.
             old_inputs = self._as_wanted(context, identity, news, old_inputs)
-        return difference(kind, old_inputs, news, self._options.mutability)
+        if not has_unknown(news) and fields.same(manifest(old_inputs), manifest(news)):
+            return Diff()
+        found = difference(kind, old_inputs, news, self._options.mutability)
+        if found.replaces:
+            self._replaced.add(context.urn)
+        return found
 
     def create(self, context: Context, inputs: Properties) -> Created:
         """Create the object and wait until it is usable."""
@@ -142,7 +122,13 @@ class KubernetesObject(Handler):
         if live is None:
             return None
         manager = old_outputs.get(MANAGER)
-        inputs = self._seen(context, target, live, old_inputs, manager) if old_inputs else described(live)
+        recovered = None
+        if manager is None:
+            # A run which was killed before it could write the state has left its mark on the object.
+            recovered = fields.applied(live, field_manager(context.urn))
+            manager = field_manager(context.urn) if recovered else None
+        known = self._seen(context, target, live, old_inputs, manager) if old_inputs else None
+        inputs = known or recovered or described(live)
         result = outputs(live, inputs, manager)
         # A failed wait stays a failure until the object has become usable; later trouble is not a difference.
         if old_outputs.get(UNREADY) and (missing := missing_now(self._objects, live)):
@@ -180,9 +166,9 @@ class KubernetesObject(Handler):
             if self._discovery.find(Kind.of_token(context.token)) is None:
                 return  # its kind is gone, and its objects with it
             target = self._located(context, identity)
-            self._objects.delete(target, _PROPAGATION.get(policy, "Foreground"))
+            self._objects.delete(target, PROPAGATION.get(policy, "Foreground"))
             if not is_true(annotation(old_inputs, "skipAwait")):
-                uid = (old_outputs.get("metadata") or {}).get("uid")
+                uid = metadata_of(old_outputs).get("uid")
                 until_gone(self._objects, target, uid, context, _timeout(context, old_inputs))
         except UnreachableError as error:
             if not self._options.delete_unreachable:
@@ -221,9 +207,8 @@ class KubernetesObject(Handler):
         try:
             self._dry_run(context, target, inputs, manager, create_only=not self._options.upsert)
         except ExistsError as error:
-            # A replacement finds its predecessor here, which goes first.
-            live = self._objects.read(target)
-            if live is not None and not fields.owned(live, manager):
+            # A replacement finds its predecessor, which goes first.
+            if context.urn not in self._replaced:
                 context.warn(str(error))
 
     def _dry_run(
@@ -330,41 +315,8 @@ class KubernetesObject(Handler):
         given = annotation(inputs, "patchForce")
         return is_true(given) if given is not None else self._options.force
 
-    def _warn(self, context: Context) -> Any:  # noqa: ANN401 a method of the context or None
+    def _warn(self, context: Context) -> Callable[[str], None] | None:
         return context.warn if self._options.show_deprecations else None
-
-
-def _named(metadata: Properties, olds: Properties, context: Context) -> Properties:
-    """Keep the name which was generated before, or generate one."""
-    before = (olds.get("metadata") or {}).get("name") if is_autonamed(olds) else None
-    annotations = metadata.get("annotations")
-    if annotations is UNKNOWN:
-        return metadata | {"name": UNKNOWN}
-    name = before or context.generated_name()
-    return metadata | {"name": name, "annotations": {**(annotations or {}), AUTONAMED: "true"}}
-
-
-def _annotation_failures(inputs: Properties) -> list[Failure]:
-    failures = []
-    seconds = annotation(inputs, "timeoutSeconds")
-    if seconds is not None and not (seconds.isdecimal() and int(seconds) > 0):
-        failures.append(_annotation_failure("timeoutSeconds", f"{seconds!r} is not a positive number of seconds"))
-    policy = annotation(inputs, "deletionPropagationPolicy")
-    if policy is not None and policy.lower() not in _PROPAGATION:
-        failures.append(
-            _annotation_failure("deletionPropagationPolicy", f"{policy!r} is none of {', '.join(_PROPAGATION)}")
-        )
-    condition = annotation(inputs, "waitFor")
-    if condition is not None:
-        try:
-            wait_for(condition)
-        except (ProviderError, ValueError) as error:
-            failures.append(_annotation_failure("waitFor", str(error)))
-    return failures
-
-
-def _annotation_failure(name: str, reason: str) -> Failure:
-    return Failure(f'metadata.annotations["{PREFIX}{name}"]', reason)
 
 
 def _timeout(context: Context, inputs: Properties) -> float | None:
@@ -387,12 +339,10 @@ def _foreseen(inputs: Properties) -> Properties:
 
 def _with_our_annotations(seen: Properties, news: Properties) -> Properties:
     """Instructions to ourselves need not stand on an imported object for it to be as wanted."""
-    annotations = (news.get("metadata") or {}).get("annotations") or {}
-    ours = {key: value for key, value in annotations.items() if key.startswith(PREFIX)} if annotations else {}
+    ours = {key: value for key, value in annotations_of(news).items() if key.startswith(PREFIX)}
     if not ours:
         return seen
-    metadata = seen.get("metadata") or {}
-    return {**seen, "metadata": {**metadata, "annotations": {**(metadata.get("annotations") or {}), **ours}}}
+    return {**seen, "metadata": {**metadata_of(seen), "annotations": {**annotations_of(seen), **ours}}}
 
 
 def _may_pass(error: ProviderError) -> bool:

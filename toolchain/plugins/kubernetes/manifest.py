@@ -81,9 +81,21 @@ def with_string_data(seen: Object, wanted: Properties) -> Properties:
     return result | ({"data": rest} if rest or "data" in wanted else {})
 
 
-def annotation(item: Properties, name: str) -> str | None:
+def metadata_of(inputs: Properties) -> Properties:
+    """Return the metadata, empty if absent or unknown."""
+    metadata = inputs.get("metadata")
+    return metadata if isinstance(metadata, dict) else {}
+
+
+def annotations_of(inputs: Properties) -> Properties:
+    """Return the annotations, empty if absent or unknown."""
+    annotations = metadata_of(inputs).get("annotations")
+    return annotations if isinstance(annotations, dict) else {}
+
+
+def annotation(inputs: Properties, name: str) -> str | None:
     """Return the value of one of our own annotations (``pulumi.com/<name>``)."""
-    value = ((item.get("metadata") or {}).get("annotations") or {}).get(PREFIX + name)
+    value = annotations_of(inputs).get(PREFIX + name)
     return value if isinstance(value, str) else None
 
 

@@ -203,7 +203,7 @@ def rule_of(item: Object) -> tuple[Rule, float] | None:
 
 def wait_for(text: str) -> Rule:
     """Read ``pulumi.com/waitFor``: ``condition=Ready``, ``jsonpath={.status.phase}=Running``, or a JSON list."""
-    checks = [_wait_for_one(each) for each in (json.loads(text) if text.lstrip().startswith("[") else [text])]
+    checks = [_wait_for_one(str(each)) for each in (json.loads(text) if text.lstrip().startswith("[") else [text])]
 
     def rule(item: Object, lookup: Lookup) -> Iterator[str]:
         for check in checks:

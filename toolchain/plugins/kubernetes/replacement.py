@@ -7,7 +7,7 @@ from typing import NamedTuple
 from toolchain.plugins.kit import Diff, Path, Properties, compare, format_path, parse_path
 
 from .discovery import Kind
-from .manifest import AUTONAMED
+from .manifest import AUTONAMED, annotations_of, metadata_of
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def difference(kind: Kind, old: Properties, new: Properties, mutability: Mutabil
 
 def is_autonamed(inputs: Properties) -> bool:
     """Whether the object's name was generated."""
-    return ((inputs.get("metadata") or {}).get("annotations") or {}).get(AUTONAMED) == "true"
+    return annotations_of(inputs).get(AUTONAMED) == "true"
 
 
 def _rule(kind: Kind, old: Properties, mutability: Mutability) -> _Rule:
@@ -106,7 +106,7 @@ def _rule(kind: Kind, old: Properties, mutability: Mutability) -> _Rule:
 
 
 def _keeps_name(old: Properties, new: Properties) -> bool:
-    before, after = old.get("metadata") or {}, new.get("metadata") or {}
+    before, after = metadata_of(old), metadata_of(new)
     same = all(before.get(key) == after.get(key) for key in ("name", "namespace"))
     return same and not is_autonamed(new)
 
