@@ -83,6 +83,7 @@ class Daemon:
             cluster = tasks.create_task(self._control_plane())
         server, front = database.result()
         endpoints = Endpoints(postgres=server, pooler=front, vault=secrets.result(), kubernetes=cluster.result())
+        self._runner.check()
         endpoints.save(self._layout.root)
         self._runner.phase(Phase.READY)
 
@@ -125,11 +126,18 @@ class Daemon:
             await self._runner.spawn(self._cluster.controller_manager(self._tools["kube-controller-manager"]))
             await self._runner.spawn(self._cluster.scheduler(self._tools["kube-scheduler"]))
             await self._runner.spawn(self._cluster.machines(self._tools["kwok"]))
+            await objects.heal_definitions(api)
             await objects.apply_all(api)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._ready("kwok", partial(objects.nodes_ready, api)))
-                tasks.create_task(self._ready("kube-scheduler", partial(objects.established, api)))
+                tasks.create_task(
+                    self._runner.until(
+                        "kube-apiserver", partial(objects.established, api), _READY_SECONDS, "serving every definition"
+                    )
+                )
                 token = tasks.create_task(self._reviewer_token(api))
+        # It has no port to ask: what counts is that it still runs (see `check`).
+        self._runner.ready("kube-scheduler")
         return self._cluster.endpoint(token.result())
 
     async def _reviewer_token(self, api: httpx.AsyncClient) -> str:

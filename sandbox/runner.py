@@ -59,8 +59,8 @@ class Runner:
         self._running[service.name] = _Running(service, process, watcher, time.monotonic())
         self._publish()
 
-    async def until(self, name: str, probe: Callable[[], Awaitable[bool]], seconds: float) -> None:
-        """Wait until the probe of a backend says yes.
+    async def until(self, name: str, probe: Callable[[], Awaitable[bool]], seconds: float, what: str = "ready") -> None:
+        """Wait until the probe of a backend says yes; `what` is what the probe asks, for the message.
 
         Raises `SandboxError` when the process ends or the time is over.
         """
@@ -70,7 +70,7 @@ class Runner:
             if running.process.returncode is not None:
                 raise SandboxError(self._ended(name, running.process.returncode))
             if time.monotonic() > deadline:
-                raise SandboxError(f"{name} was not ready within {seconds:.0f} s; {self._last_lines(name)}")
+                raise SandboxError(f"{name} was not {what} within {seconds:.0f} s; {self._last_lines(name)}")
             await asyncio.sleep(_POLL_SECONDS)
 
     def ready(self, name: str) -> None:
@@ -80,6 +80,12 @@ class Runner:
             backend.state = BackendState.READY
             backend.ready_after = round(time.monotonic() - self._running[name].started, 2)
             self._publish()
+
+    def check(self) -> None:
+        """Raise `SandboxError` if a backend has ended by itself."""
+        notes = [backend.note for backend in self._record.backends.values() if backend.state is BackendState.CRASHED]
+        if notes:
+            raise SandboxError("; ".join(notes))
 
     def phase(self, phase: Phase, error: str = "") -> None:
         """Note where the supervisor is."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import ssl
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ CRD_DIRECTORY = HERE / "crds"
 CLUSTER_OBJECTS = HERE / "objects" / "cluster.yaml"
 REVIEWER_SECRET = "/api/v1/namespaces/tools/secrets/vault-token-reviewer"  # noqa: S105 - a path, not a secret
 
+_DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _TIMEOUT_SECONDS = 15
 _CLUSTER_SCOPED = frozenset(
     {"Namespace", "Node", "ClusterRole", "ClusterRoleBinding", "StorageClass", "CustomResourceDefinition"}
@@ -65,6 +67,24 @@ async def answers(api: httpx.AsyncClient) -> bool:
         return False
 
 
+async def heal_definitions(api: httpx.AsyncClient) -> None:
+    """Let the API server establish anew what a crash interrupted.
+
+    A definition whose names were accepted just before a crash stays "Installing" for ever: the server looks at it again
+    only when names remain to be accepted, so that status is cleared. To be called before anything is applied.
+    """
+    ours = {definition["metadata"]["name"] for definition in definitions()}
+    for item in (await api.get(_DEFINITIONS)).raise_for_status().json()["items"]:
+        name = item["metadata"]["name"]
+        if name in ours and not _holds(item, "Established"):
+            answer = await api.patch(
+                f"{_DEFINITIONS}/{name}/status",
+                content=json.dumps({"status": {"acceptedNames": {"kind": "", "plural": ""}, "conditions": []}}),
+                headers={"Content-Type": "application/merge-patch+json"},
+            )
+            answer.raise_for_status()
+
+
 async def apply_all(api: httpx.AsyncClient) -> None:
     """Apply everything: namespaces before what lies in them, the rest side by side."""
     objects = cluster_objects()
@@ -74,11 +94,9 @@ async def apply_all(api: httpx.AsyncClient) -> None:
 
 async def established(api: httpx.AsyncClient) -> bool:
     """Tell whether the API server serves every definition."""
-    answer = await api.get("/apis/apiextensions.k8s.io/v1/customresourcedefinitions")
+    answer = await api.get(_DEFINITIONS)
     served = {
-        item["metadata"]["name"]
-        for item in answer.raise_for_status().json()["items"]
-        if any(c["type"] == "Established" and c["status"] == "True" for c in item["status"].get("conditions", []))
+        item["metadata"]["name"] for item in answer.raise_for_status().json()["items"] if _holds(item, "Established")
     }
     return all(definition["metadata"]["name"] in served for definition in definitions())
 
@@ -86,10 +104,7 @@ async def established(api: httpx.AsyncClient) -> bool:
 async def nodes_ready(api: httpx.AsyncClient) -> bool:
     """Tell whether every machine reports Ready."""
     items = (await api.get("/api/v1/nodes")).raise_for_status().json()["items"]
-    return bool(items) and all(
-        any(c["type"] == "Ready" and c["status"] == "True" for c in item["status"].get("conditions", []))
-        for item in items
-    )
+    return bool(items) and all(_holds(item, "Ready") for item in items)
 
 
 async def reviewer_token(api: httpx.AsyncClient) -> str | None:
@@ -111,6 +126,12 @@ def cluster_objects() -> Sequence[Document]:
     return tuple(_documents(CLUSTER_OBJECTS))
 
 
+def _holds(item: Document, condition: str) -> bool:
+    # A new object may have no status, or a status whose conditions are null.
+    found = (item.get("status") or {}).get("conditions") or []
+    return any(entry["type"] == condition and entry["status"] == "True" for entry in found)
+
+
 def _documents(path: Path) -> Iterable[Document]:
     return [item for item in yaml.safe_load_all(path.read_text()) if item]
 
@@ -124,7 +145,7 @@ async def _apply(api: httpx.AsyncClient, documents: Iterable[Document]) -> None:
 async def _apply_one(api: httpx.AsyncClient, document: Document) -> None:
     answer = await api.patch(
         Where.of(document).path,
-        content=yaml.safe_dump(document),
+        content=json.dumps(document),
         headers={"Content-Type": "application/apply-patch+yaml"},
         params={"fieldManager": FIELD_MANAGER, "force": "true", "fieldValidation": "Strict"},
     )
