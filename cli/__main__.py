@@ -1,8 +1,7 @@
-"""The command line: one function per command, errors as one clean message, exit status 0 done, 1 failed, 2 bad input."""
+"""The command line: a function per command; exit status 0 done, 1 failed, 2 bad input, errors as one clean message."""
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from cli.errors import CommandError, InputError
+from cli.errors import CommandError
 from cli.reporting import report
 from sandbox.errors import SandboxError
 from toolchain import ToolError
@@ -33,32 +32,49 @@ StackOption = Annotated[
 ]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 OnlyOption = Annotated[str | None, typer.Option("--only", metavar="SECTION", help="Only this section of the stack.")]
+AdoptOption = Annotated[
+    Path | None, typer.Option("--adopt", metavar="FILE", help="Take over the objects of an import file.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _FORWARD = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
 @app.command(context_settings=_FORWARD)
-def up(context: typer.Context, stack: StackOption = None, only: OnlyOption = None, yes: YesOption = False) -> None:
+def up(
+    context: typer.Context,
+    stack: StackOption = None,
+    only: OnlyOption = None,
+    yes: YesOption = False,
+    adopt: Annotated[
+        Path | None, typer.Option("--adopt", metavar="FILE", help="Take over the objects of an import file.")
+    ] = None,
+) -> None:
     """Bring a stack up. Further options (--target, --diff, --json, ...) go to `pulumi up`."""
-    from cli import lifecycle, stack as stacks
+    from cli import lifecycle
+    from cli import stack as stacks
+    from cli.adoption import read_import_file
 
-    raise typer.Exit(lifecycle.up(stacks.select(stack), only, context.args, yes=yes, report=report))
+    chosen = stacks.select(stack)
+    adopted = read_import_file(chosen, adopt) if adopt else []
+    raise typer.Exit(lifecycle.up(chosen, only, context.args, yes=yes, adopted=adopted, report=report))
 
 
 @app.command(context_settings=_FORWARD)
 def preview(context: typer.Context, stack: StackOption = None, only: OnlyOption = None) -> None:
     """Show what `up` would change. Further options go to `pulumi preview`."""
-    from cli import lifecycle, stack as stacks
+    from cli import lifecycle
+    from cli import stack as stacks
 
     raise typer.Exit(lifecycle.preview(stacks.select(stack), only, context.args, report=report))
 
 
 @app.command(context_settings=_FORWARD)
-def destroy(context: typer.Context, stack: StackOption = None, yes: YesOption = False) -> None:
+def destroy(context: typer.Context, stack: StackOption = None, only: OnlyOption = None, yes: YesOption = False) -> None:
     """Remove what a stack made; protected data is refused. Further options go to `pulumi destroy`."""
-    from cli import lifecycle, stack as stacks
+    from cli import lifecycle
+    from cli import stack as stacks
 
-    raise typer.Exit(lifecycle.destroy(stacks.select(stack), context.args, yes=yes, report=report))
+    raise typer.Exit(lifecycle.destroy(stacks.select(stack), only, context.args, yes=yes, report=report))
 
 
 @app.command()
@@ -68,7 +84,8 @@ def outputs(
     show_secrets: Annotated[bool, typer.Option("--show-secrets", help="Print secret values in clear.")] = False,
 ) -> None:
     """Print the outputs of a stack."""
-    from cli import engine, stack as stacks
+    from cli import engine
+    from cli import stack as stacks
     from cli.session import open_session
 
     session = open_session(stacks.select(stack), report, start_backends=False)
@@ -91,11 +108,12 @@ def status(stack: StackOption = None, as_json: JsonOption = False) -> None:
 def env(stack: StackOption = None) -> None:
     """Print exports, so that any plain `pulumi` command works: eval "$(./factory env)"."""
     from cli import stack as stacks
+    from cli.configuration import settings_of
     from cli.policy import write_policy_config
     from cli.session import open_session
 
     session = open_session(stacks.select(stack), report)
-    exports = session.exports | {"FACTORY_POLICY_CONFIG": str(write_policy_config(session.stack))}
+    exports = session.exports | {"FACTORY_POLICY_CONFIG": str(write_policy_config(session, settings_of(session.stack)))}
     for name, value in sorted(exports.items()):
         typer.echo(f"export {name}={shlex.quote(value)}")
 
@@ -103,7 +121,8 @@ def env(stack: StackOption = None) -> None:
 @app.command(context_settings=_FORWARD)
 def pulumi(context: typer.Context, stack: Annotated[str, typer.Argument(help="The stack.")]) -> None:
     """Run `pulumi ARGS` for STACK: ./factory pulumi STACK -- ARGS."""
-    from cli import engine, stack as stacks
+    from cli import engine
+    from cli import stack as stacks
     from cli.session import open_session
 
     session = open_session(stacks.select(stack), report)
@@ -122,13 +141,14 @@ def init(name: Annotated[str, typer.Argument(help="The new stack's name.")]) -> 
 def adopt(
     section: Annotated[str, typer.Argument(help="The section whose objects exist already, for instance apps.webapp.")],
     stack: StackOption = None,
+    file: Annotated[Path, typer.Option("--file", help="The import file to write.")] = Path("adopt.json"),
     as_json: JsonOption = False,
 ) -> None:
     """Compare existing objects with a section, read-only, and write an import file for the equal ones."""
     from cli import stack as stacks
     from cli.adoption import adopt as run
 
-    raise typer.Exit(run(stacks.select(stack), section, as_json=as_json, report=report))
+    raise typer.Exit(run(stacks.select(stack), section, file, as_json=as_json, report=report))
 
 
 @app.command()
@@ -147,8 +167,8 @@ def doctor(as_json: JsonOption = False) -> None:
     raise typer.Exit(examine(as_json=as_json))
 
 
-@app.command(context_settings=_FORWARD)
-def test(
+@app.command("test", context_settings=_FORWARD)
+def run_tests(
     context: typer.Context,
     long: Annotated[
         bool, typer.Option("--long", help="Everything at full count; writes docs/test-results.md.")

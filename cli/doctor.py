@@ -12,6 +12,7 @@ from pathlib import Path
 
 import typer
 
+import toolchain
 from toolchain import cache_dir, state_dir
 
 _GIB = 1024**3
@@ -26,9 +27,9 @@ class Finding:
 
     subject: str
     ok: bool
-    required: bool
     found: str
-    advice: str = ""
+    advice: str
+    required: bool = True
 
 
 def findings() -> list[Finding]:
@@ -38,41 +39,35 @@ def findings() -> list[Finding]:
     free = shutil.disk_usage(cache_dir()).free
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return [
-        Finding("python", sys.version_info >= (3, 11), True, platform.python_version(), "install Python 3.11 or newer"),
+        Finding("python", sys.version_info >= (3, 11), platform.python_version(), "install Python 3.11 or newer"),
         Finding(
             "platform",
             linux and platform.machine() in {"x86_64", "aarch64"},
-            True,
             system,
             "the sandbox runs on Linux x86-64 and arm64; remote sites are managed from here with the official pulumi",
         ),
         Finding(
             "disk",
             free >= _DISK_NEEDED,
-            True,
             f"{free / _GIB:.0f} GiB free at {cache_dir()}",
             "free 12 GiB, or set FACTORY_CACHE to a larger disk (needed while tools are built, 1 GiB afterwards)",
         ),
-        Finding(
-            "memory", memory >= _MEMORY_NEEDED, True, f"{memory / _GIB:.0f} GiB", "the sandbox needs 2 GiB, a build 4"
-        ),
-        Finding(
-            "state", os.access(state_dir(), os.W_OK), True, str(state_dir()), "make it writable or set FACTORY_STATE"
-        ),
-        _command("root", os.geteuid() == 0, "uid " + str(os.geteuid()), "host tests need root"),
-        _command(
+        Finding("memory", memory >= _MEMORY_NEEDED, f"{memory / _GIB:.0f} GiB", "the sandbox needs 2 GiB, a build 4"),
+        Finding("state", os.access(state_dir(), os.W_OK), str(state_dir()), "make it writable or set FACTORY_STATE"),
+        _optional("root", os.geteuid() == 0, "uid " + str(os.geteuid()), "host tests need root"),
+        _optional(
             "docker",
             Path("/var/run/docker.sock").exists(),
             shutil.which("docker") or "no docker",
             "container tests need a running Docker daemon",
         ),
-        _command(
+        _optional(
             "sshd", _which("sshd") is not None, _which("sshd") or "no sshd", "remote command tests need openssh-server"
         ),
-        _command(
+        _optional(
             "pgbouncer",
-            _which("pgbouncer") is not None or _cached("pgbouncer"),
-            _which("pgbouncer") or "cached, or none",
+            toolchain.locate("pgbouncer") is not None,
+            "there" if toolchain.locate("pgbouncer") else "none",
             "without pgbouncer the pooler hop of the login chain is not covered",
         ),
     ]
@@ -91,13 +86,9 @@ def examine(*, as_json: bool) -> int:
     return 0 if all(finding.ok or not finding.required for finding in found) else 1
 
 
-def _command(subject: str, ok: bool, found: str, advice: str) -> Finding:  # noqa: FBT001 - private
-    return Finding(subject, ok, required=False, found=found, advice=advice)
+def _optional(subject: str, ok: bool, found: str, advice: str) -> Finding:  # noqa: FBT001 - private
+    return Finding(subject, ok, found, advice, required=False)
 
 
 def _which(name: str) -> str | None:
     return shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"]))
-
-
-def _cached(name: str) -> bool:
-    return any((cache_dir() / "tools").glob(f"{name}-*"))

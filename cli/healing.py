@@ -8,19 +8,22 @@ it missing and makes it.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
 import socket
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cli import processes, state_edit
+from cli import processes
 from cli.deterministic_ids import deterministic_id
 from cli.errors import CommandError
 from cli.session import Report, Session, file_backend
 from cli.stack import PROJECT
+from cli.state_edit import Record
+from sandbox.processes import ProcessId
 from toolchain.paths import state_dir
 
 RUN_VARIABLE = "FACTORY_RUN"
@@ -47,7 +50,7 @@ class RunMark:
         """Forget the run: its processes are gone."""
         self._file.unlink(missing_ok=True)
 
-    def left_over(self) -> list[int]:
+    def left_over(self) -> list[ProcessId]:
         """Return the processes of a run that did not end by itself."""
         try:
             mark = json.loads(self._file.read_text("utf-8"))["mark"]
@@ -94,20 +97,17 @@ def _holds(holder: dict[str, Any]) -> bool:
     if not processes.alive(pid):
         return False
     started = processes.started_at(pid)
-    locked = datetime.datetime.fromisoformat(str(holder["timestamp"])).timestamp()
+    locked = dt.datetime.fromisoformat(str(holder["timestamp"])).timestamp()
     # A process that started after the lock was written only reuses the number.
     return started is None or started <= locked + 1
 
 
-def resolve_pending(session: Session, state: dict[str, Any], report: Report) -> None:
-    """Turn pending creates into resources to be read back, and drop other pending operations.
+def resolve(pending: Iterable[dict[str, Any]], report: Report) -> list[Record]:
+    """Return a record for each pending create that may have happened.
 
-    `state` is the stack as `pulumi stack export` gives it. An interrupted update or delete needs nothing: its resource
-    is still in the state, and the refresh reads what became of it. Raises CommandError.
+    An interrupted update or delete needs nothing: its resource is still in the state, and the refresh reads what
+    became of it.
     """
-    pending = (state.get("deployment") or {}).pop("pending_operations", None)
-    if not pending:
-        return
     found = []
     for operation in pending:
         resource = operation["resource"]
@@ -115,8 +115,8 @@ def resolve_pending(session: Session, state: dict[str, Any], report: Report) -> 
             continue
         identity = deterministic_id(resource["type"], resource.get("inputs", {}))
         if identity is None:
-            report(f"forgetting the interrupted create of {resource['urn']}: it has no effect outside the state")
+            report(f"forgetting the interrupted create of {resource['urn']}: repeating it is harmless")
             continue
         report(f"looking whether the interrupted create of {identity} ({resource['type']}) happened")
         found.append(resource | {"id": identity, "outputs": {}})
-    state_edit.store(session, state_edit.add(state, found))
+    return found

@@ -6,63 +6,105 @@ import json
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from cli import engine, healing, plan, state_copies
+from cli import engine, healing, state_copies, state_edit
+from cli.configuration import settings_of
+from cli.confirmation import confirmed
 from cli.errors import CommandError, InputError
 from cli.guards import refuse_unsafe
 from cli.policy import policy_arguments
-from cli.session import PluginSet, Report, Session, open_session
+from cli.session import Report, Session, open_session
 from cli.stack import Stack
+from cli.state_edit import Record
+from stacks.settings import SettingsError
+from stacks.settings.schema import Settings
+from stacks.settings.sections import targets
+from toolchain.engine_home import PluginSet
 
 _PLUGINS_TAG = "factory:plugins"
 
 
-def up(stack: Stack, only: str | None, forwarded: Sequence[str], *, yes: bool, report: Report) -> int:
+@dataclass(frozen=True)
+class Ready:
+    """A stack that the engine may be started for."""
+
+    session: Session
+    settings: Settings
+
+    def arguments(self, only: str | None, forwarded: Sequence[str]) -> list[str]:
+        """Return what every run of the engine's `up`, `preview` and `destroy` is given."""
+        color = [] if sys.stdout.isatty() else ["--color", "never"]
+        common = ["--refresh", "--stack", self.session.stack.name, "--parallel", "32", *color]
+        return [*common, *self.targets(only), *forwarded]
+
+    def targets(self, only: str | None) -> list[str]:
+        """Return the arguments that confine a run to one section. Raises InputError for an unknown one."""
+        if only is None:
+            return []
+        try:
+            patterns = targets(only, self.session.stack.name, self.settings.apps)
+        except SettingsError as error:
+            raise InputError(str(error)) from error
+        return [argument for pattern in patterns for argument in ("--target", pattern)]
+
+
+def up(
+    stack: Stack, only: str | None, forwarded: Sequence[str], *, yes: bool, adopted: Sequence[Record], report: Report
+) -> int:
     """Bring a stack up. A sandbox is changed at once; production shows a plan, asks, and applies exactly that plan."""
-    session = _ready(stack, report, changing=True)
-    arguments = [*_common(session), *policy_arguments(session), *_only(session, only), *forwarded]
+    ready = prepare(stack, report, changing=True, adopted=adopted)
+    arguments = [*ready.arguments(only, forwarded), *policy_arguments(ready.session, ready.settings)]
+    apply = ["up", "--yes", "--skip-preview", *arguments]
     if stack.sandbox:
-        return _run_marked(session, ["up", "--refresh", "--yes", "--skip-preview", *arguments])
+        return _run_marked(ready.session, apply)
     with tempfile.TemporaryDirectory(prefix="factory-plan-") as folder:
-        file = Path(folder, "plan.json")
-        status = engine.run(session, ["preview", "--refresh", "--save-plan", str(file), *arguments])
+        plan = str(Path(folder, "plan.json"))
+        status = engine.run(ready.session, ["preview", "--save-plan", plan, *arguments])
         if status:
             return status
-        if not yes and not plan.confirmed(stack.name):
+        if not yes and not confirmed(stack.name, f"Apply exactly this plan to stack {stack.name!r}?"):
             report("nothing was changed")
             return 1
-        return _run_marked(session, ["up", "--refresh", "--yes", "--skip-preview", "--plan", str(file), *arguments])
+        return _run_marked(ready.session, [*apply, "--plan", plan])
 
 
 def preview(stack: Stack, only: str | None, forwarded: Sequence[str], *, report: Report) -> int:
     """Show what `up` would change, after a refresh: without one the state is compared, not the backends."""
-    session = _ready(stack, report, changing=False)
-    arguments = [*_common(session), *policy_arguments(session), *_only(session, only), *forwarded]
-    return engine.run(session, ["preview", "--refresh", *arguments])
+    ready = prepare(stack, report, changing=False)
+    arguments = [*ready.arguments(only, forwarded), *policy_arguments(ready.session, ready.settings)]
+    return engine.run(ready.session, ["preview", *arguments])
 
 
-def destroy(stack: Stack, forwarded: Sequence[str], *, yes: bool, report: Report) -> int:
+def destroy(stack: Stack, only: str | None, forwarded: Sequence[str], *, yes: bool, report: Report) -> int:
     """Remove what a stack made. The engine refuses for protected resources."""
-    session = _ready(stack, report, changing=True)
-    if not yes and not plan.confirmed(stack.name, f"Destroy everything that stack {stack.name!r} made?"):
+    ready = prepare(stack, report, changing=True)
+    if not yes and not confirmed(stack.name, f"Destroy everything that stack {stack.name!r} made?"):
         report("nothing was changed")
         return 1
-    return _run_marked(session, ["destroy", "--refresh", "--yes", "--skip-preview", *_common(session), *forwarded])
+    return _run_marked(ready.session, ["destroy", "--yes", "--skip-preview", *ready.arguments(only, forwarded)])
 
 
-def _ready(stack: Stack, report: Report, *, changing: bool) -> Session:
-    """Check everything that can be checked without the engine, then bring the stack to a state to start from."""
-    refuse_unsafe(stack)
+def prepare(stack: Stack, report: Report, *, changing: bool, adopted: Sequence[Record] = ()) -> Ready:
+    """Check everything that can be checked without the engine, then bring the stack to a state to start from.
+
+    Raises InputError, CommandError, ToolError, SandboxError; then nothing was changed.
+    """
+    settings = settings_of(stack)
     session = open_session(stack, report)
+    refuse_unsafe(session, settings)
     if changing:
         healing.clear_dead_run(session, report)
     _check_plugin_set(session, _tags(session))
     if changing:
         exported = engine.capture(session, ["stack", "export", "--stack", stack.name])
         state_copies.keep(stack.name, exported)
-        healing.resolve_pending(session, json.loads(exported), report)
-    return session
+        state = json.loads(exported)
+        pending = (state.get("deployment") or {}).pop("pending_operations", None) or []
+        if pending or adopted:
+            state_edit.store(session, state_edit.add(state, [*healing.resolve(pending, report), *adopted]))
+    return Ready(session, settings)
 
 
 def _tags(session: Session) -> dict[str, str]:
@@ -81,34 +123,18 @@ def _check_plugin_set(session: Session, tags: dict[str, str]) -> None:
     """Refuse a state that the other plugin set made: both promise the same program, not the same state."""
     recorded = tags.get(_PLUGINS_TAG)
     if recorded is None:
-        engine.capture(
-            session, ["stack", "tag", "set", _PLUGINS_TAG, session.home.plugins, "--stack", session.stack.name]
-        )
+        tag = ["stack", "tag", "set", _PLUGINS_TAG, session.home.plugins, "--stack", session.stack.name]
+        engine.capture(session, tag)
     elif recorded != session.home.plugins:
-        raise CommandError(
-            f"the state of stack {session.stack.name!r} was made with the {recorded} provider plugins and cannot be used "
-            f"with the {session.home.plugins} ones; "
-            + (
-                "take the official `pulumi` off PATH, or start over with `./factory sandbox reset`"
-                if recorded == PluginSet.LOCAL
-                else "put the official `pulumi` on PATH"
-            )
+        advice = (
+            "take the official `pulumi` off PATH, or start over with `./factory sandbox reset --yes`"
+            if recorded == PluginSet.LOCAL
+            else "put the official `pulumi` on PATH"
         )
-
-
-def _common(session: Session) -> list[str]:
-    terminal = sys.stdout.isatty()
-    return ["--stack", session.stack.name, "--parallel", "32", *([] if terminal else ["--color", "never"])]
-
-
-def _only(session: Session, section: str | None) -> list[str]:
-    if section is None:
-        return []
-    from stacks.settings import SECTIONS  # noqa: PLC0415 - the models are not needed for a whole stack
-
-    if section not in SECTIONS:
-        raise InputError(f"--only {section!r}: no such section; there are: {', '.join(sorted(SECTIONS))}")
-    return [session.stack.name]
+        raise CommandError(
+            f"the state of stack {session.stack.name!r} was made with the {recorded} provider plugins and cannot be "
+            f"used with the {session.home.plugins} ones; {advice}"
+        )
 
 
 def _run_marked(session: Session, arguments: Sequence[str]) -> int:

@@ -18,7 +18,7 @@ from toolchain.paths import ROOT
 
 PROJECT = "factory"
 DEFAULT_STACK = "sandbox"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+STACK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def select(explicit: str | None) -> Stack:
 def load(name: str) -> Stack:
     """Read a stack by name. Raises InputError."""
     name = name.rsplit("/", 1)[-1]
-    if not _NAME.fullmatch(name):
+    if not STACK_NAME.fullmatch(name):
         raise InputError(
             f"{name!r} is not a stack name: letters, digits, '.', '_' and '-', starting with a letter or digit"
         )
@@ -56,7 +56,7 @@ def load(name: str) -> Stack:
     if not file.is_file():
         known = names()
         near = difflib.get_close_matches(name, known, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
+        hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known) or 'none'};"
         raise InputError(f"stack {name!r} has no file {file.name}; {hint} `./factory init {name}` writes a new one")
     try:
         document = yaml.safe_load(file.read_text("utf-8")) or {}
@@ -78,7 +78,12 @@ def load(name: str) -> Stack:
 
 def names() -> list[str]:
     """Return the stacks that have a file."""
-    return sorted(path.name.removeprefix("Pulumi.").removesuffix(".yaml") for path in ROOT.glob("Pulumi.*.yaml"))
+    return [file.name.removeprefix("Pulumi.").removesuffix(".yaml") for file in files()]
+
+
+def files() -> list[Path]:
+    """Return the stack files."""
+    return sorted(ROOT.glob("Pulumi.*.yaml"))
 
 
 def _engine_selection() -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import os
 from pathlib import Path
 
@@ -15,7 +15,7 @@ def keep(stack: str, exported: str) -> Path:
     """Store an exported state (its secrets are encrypted by the stack's own provider) and drop the oldest copies."""
     folder = state_dir() / "state-copies" / stack
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     copy = folder / f"{now:%Y%m%dT%H%M%S.%f}Z.json"
     descriptor = os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
