@@ -547,6 +547,10 @@ class AppStackArgs(Model):
             raise ValueError(
                 "platform_application needs mode 'application-only': the platform's namespaces have no database"
             )
+        if self.platform_application and (self.vault.config_keys or self.volumes):
+            raise ValueError(
+                "platform_application writes nothing into its namespace: remove vault.config_keys and volumes"
+            )
         if self.platform_application and self.delivery is not Delivery.ARGOCD:
             raise ValueError(
                 "platform_application needs delivery 'argocd': this program does not write into that namespace"

@@ -3,6 +3,7 @@
 Site values have no default.
 """
 
+from string import Formatter
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -41,6 +42,16 @@ class JwtArgs(Model):
     token_ttl: Seconds = Field(
         default=900, description="Life of a Vault token of CI.", json_schema_extra=about("VAULT-08", unit="seconds")
     )
+
+    @model_validator(mode="after")
+    def _claims_name_one_repository(self) -> Self:
+        used = {place for claim in self.bound_claims.values() for _, place, _, _ in Formatter().parse(claim) if place}
+        if unknown := sorted(used - {"app", "org", "repository"}):
+            message = f"bound_claims: unknown placeholder {', '.join(unknown)}; use {{app}}, {{org}} and {{repository}}"
+            raise ValueError(message)
+        if not used & {"app", "repository"}:
+            raise ValueError("bound_claims must tell repositories apart (VAULT-71): use {repository} or {app} in one")
+        return self
 
 
 class VaultAccessArgs(Model):
@@ -129,6 +140,9 @@ class ExposureClassArgs(Model):
         description="Traefik middlewares as `name@provider`. At least one: no host is served unguarded.",
         json_schema_extra=about("CHART-22, CHART-26"),
     )
+    ingress_class: DnsLabel = Field(
+        default="traefik", description="Ingress class.", json_schema_extra=about("CHART-20")
+    )
     tls: bool = Field(
         default=False,
         description="Traefik ends TLS here; otherwise something before it does.",
@@ -211,6 +225,15 @@ class BackupArgs(Model):
         default=None,
         description="Database server from there. Default: as Vault reaches it.",
         json_schema_extra=about("APP-39"),
+    )
+    sslmode: SslMode | None = Field(
+        default=None, description="TLS to it. Default: as Vault's.", json_schema_extra=about("APP-39, PG-30")
+    )
+    ca_file: str | None = Field(
+        default=None,
+        pattern=r"^/",
+        description="File with the certificate authority of the server.",
+        json_schema_extra=about("APP-39, PG-30", unit="path"),
     )
     port: Port | None = Field(
         default=None,

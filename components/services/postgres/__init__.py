@@ -1,1 +1,7 @@
-"""PostgreSQL: the pooler role and the maintenance database (PG-14, PG-31, PG-34)."""
+"""PostgreSQL: the pooler's role and look-up function, and the databases without an application (PG-14)."""
+
+from .args import PostgresFoundationArgs
+from .component import PostgresFoundation
+from .pooler_access import PoolerAccess
+
+__all__ = ["PoolerAccess", "PostgresFoundation", "PostgresFoundationArgs"]

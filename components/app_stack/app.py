@@ -1,0 +1,111 @@
+"""One declared application, resolved against its platform: every name and host, and the rules that need both."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Self
+
+from ..naming import AppNames, NamingError
+from .args import AppStackArgs, Delivery
+from .platform import ExposureClassArgs, PlatformArgs
+
+__all__ = ["App", "AppError"]
+
+_URL_WITH_PASSWORD: Final = re.compile(r"://[^/\s:@]+:[^/\s@]+@")
+
+
+class AppError(NamingError):
+    """A declaration which does not fit its platform. The message names the key, the value, the rule and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """An application as every planner sees it."""
+
+    args: AppStackArgs
+    platform: PlatformArgs
+    names: AppNames
+    hosts: Mapping[str, tuple[str, ...]]
+    """Hosts per exposure class, derived or overridden (NAME-16, NAME-17, NAME-30)."""
+
+    @classmethod
+    def of(cls, name: str, args: AppStackArgs, platform: PlatformArgs) -> Self:
+        """Derive the names of ``name`` and check the declaration against the platform.
+
+        Raises :class:`~components.naming.NamingError` for a bad name and :class:`AppError` for a declaration that the
+        platform cannot serve.
+        """
+        names = platform.naming.names(
+            name,
+            organization=args.organization or platform.organization,
+            forge=platform.forge_url,
+            registry=platform.registry,
+            database=args.database.name,
+            image=args.image.repository,
+            chart=args.chart,
+            platform=args.platform_application,
+        )
+        _check_exposure(name, args, platform)
+        _check_environment(name, args, platform)
+        if args.decommission and args.has_database and platform.backup is None:
+            message = f"application {name!r}: decommission backs the database up first (APP-39): set platform.backup"
+            raise AppError(message)
+        hosts = {
+            kind: args.hosts.get(kind) or (platform.naming.host_of(name, platform.exposure[kind].domain),)
+            for kind in args.exposure
+        }
+        return cls(args=args, platform=platform, names=names, hosts=hosts)
+
+    @property
+    def exposure(self) -> Mapping[str, ExposureClassArgs]:
+        """The exposure classes of the application, by name."""
+        return {kind: self.platform.exposure[kind] for kind in self.args.exposure}
+
+    @property
+    def all_hosts(self) -> tuple[str, ...]:
+        """Every host of the application."""
+        return tuple(host for of_class in self.hosts.values() for host in of_class)
+
+    @property
+    def writes_workload(self) -> bool:
+        """Whether this program writes the workload's objects; otherwise ArgoCD does."""
+        return self.args.has_workload and self.args.delivery is Delivery.PULUMI
+
+    @property
+    def owns_namespace(self) -> bool:
+        """Whether the namespace belongs to the application alone."""
+        return self.args.has_workload and not self.args.platform_application
+
+    @property
+    def protect(self) -> bool:
+        """Whether the application's data refuses deletion (APP-39)."""
+        return self.platform.protect_data and not self.args.decommission
+
+    @property
+    def writes_config(self) -> bool:
+        """Whether ``<app>/config`` exists: for a full application always, else when it has a key (APP-06)."""
+        return bool(self.args.vault.config_keys) or (self.args.has_database and self.args.has_workload)
+
+
+def _check_exposure(name: str, args: AppStackArgs, platform: PlatformArgs) -> None:
+    if unknown := [kind for kind in args.exposure if kind not in platform.exposure]:
+        known = ", ".join(sorted(platform.exposure)) or "none"
+        message = (
+            f"application {name!r}: exposure {', '.join(unknown)} is no class of the platform: use one of {known}, "
+            "or describe it in platform.exposure"
+        )
+        raise AppError(message)
+
+
+def _check_environment(name: str, args: AppStackArgs, platform: PlatformArgs) -> None:
+    """Keep credentials and a way around the pooler out of the ConfigMap (CHART-05, CHART-40)."""
+    pooler = platform.postgres.pooler
+    for key, value in args.workload.environment.items():
+        if _URL_WITH_PASSWORD.search(value) or pooler.auth_role in value:
+            rule = "holds a credential (CHART-40): put it under vault.config_keys"
+        elif platform.postgres.host != pooler.host and platform.postgres.host in value:
+            rule = f"names the database server (CHART-05): use the pooler {pooler.host}"
+        else:
+            continue
+        message = f"application {name!r}: workload.environment.{key} {rule}"
+        raise AppError(message)
