@@ -2,7 +2,7 @@
 
 from toolchain.errors import ToolError
 from toolchain.install import ensure
-from toolchain.locate import Origin, Tool, locate
+from toolchain.lookup import Origin, Tool, locate
 from toolchain.paths import ROOT, cache_dir, state_dir
 from toolchain.progress import Console
 from toolchain.status import State, ToolStatus, table

@@ -104,6 +104,11 @@ class Builder:
             )
 
 
+def has_caches(workshop: Path) -> bool:
+    """Tell whether an earlier build left its caches."""
+    return (workshop / "compiled").exists()
+
+
 def _wait(process: subprocess.Popen[bytes], progress: Progress) -> int:
     try:
         while True:

