@@ -136,10 +136,11 @@ class Fingerprints(Model):
             # `gs://bucket/sandbox/...` is the one part of a production bucket a sandbox may have (SBX-08, SBX-15).
             ("bucket", self.buckets, r"(?<![\w.-]){}(?![\w.-])(?!/sandbox(/|$))"),
             ("organization", self.organizations, r"(?<![\w.-]){}(?![\w.-])"),
-            ("path", [value.removeprefix("~") for value in self.paths], r"{}(?![\w.-])"),
+            # A home directory is written in several ways; what follows it is compared.
+            ("path", self.paths, r"{}(?![\w.-])"),
         ):
             for value in values:
-                if re.search(pattern.format(re.escape(value.lower())), lower):
+                if re.search(pattern.format(re.escape(value.lower().removeprefix("~"))), lower):
                     yield f"{kind} {value}"
 
 

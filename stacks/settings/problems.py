@@ -98,7 +98,9 @@ def shown(path: Path, value: object) -> str | None:
 def did_you_mean(word: object, known: Iterable[str]) -> str:
     """Advise for an unknown word: the nearest known one, or the list of all of them."""
     names = sorted(known)
-    near = difflib.get_close_matches(str(word), names, n=1)
+    text = str(word)
+    near = difflib.get_close_matches(text, names, n=1)
+    near = near or [name for name in names if text and (text.startswith(name) or name.startswith(text))]
     if near:
         return f"Did you mean `{near[0]}`?"
     return f"Known here: {', '.join(names)}." if names else "Remove it."
