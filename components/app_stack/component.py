@@ -90,7 +90,8 @@ class AppStack(pulumi.ComponentResource):
         ground = None
         if app.owns_namespace:
             ground = AppNamespace(name, args, platform, after_secrets=[secrets] if secrets else [], opts=child)
-        prepared = child_options(self, opts, after=[part for part in (secrets, ground) if part])
+        # The namespace's own Vault resources wait for the secrets already.
+        prepared = child_options(self, opts, after=[ground] if ground else [])
         if app.writes_workload:
             AppWorkload(name, args, platform, namespace=ground.namespace if ground else None, opts=prepared)
         elif args.has_workload:
