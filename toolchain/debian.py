@@ -9,6 +9,7 @@ from pathlib import Path
 from toolchain.errors import ToolError
 
 SECONDS = 300
+LIBRARY = re.compile(r"lib[^/]*\.so[.0-9]+")
 WRAPPER = """\
 #!/bin/sh
 # The libraries that this machine lacks lie beside the program.
@@ -39,7 +40,8 @@ def unpack_pgbouncer(target: Path) -> None:
     program = root / "usr/sbin/pgbouncer"
     if _missing(program, root):
         archive = next(packages.glob("pgbouncer_*.deb"))
-        _download(packages, _libraries(_run(["dpkg-deb", "-f", archive.name, "Depends"], packages)))
+        depends = _libraries(_run(["dpkg-deb", "-f", archive.name, "Depends"], packages))
+        _download(packages, [name for name in depends if not _installed(name, packages)])
         _extract(packages, root)
     missing = _missing(program, root)
     if missing:
@@ -67,7 +69,14 @@ def _libraries(depends: str) -> list[str]:
 
 
 def _library_folders(root: Path) -> list[Path]:
-    return sorted({file.parent for file in root.glob("**/*.so*")})
+    return sorted({file.parent for file in root.rglob("*.so.*") if LIBRARY.fullmatch(file.name)})
+
+
+def _installed(package: str, folder: Path) -> bool:
+    try:
+        return _run(["dpkg-query", "-W", "-f", "${db:Status-Status}", package], folder).strip() == "installed"
+    except ToolError:
+        return False
 
 
 def _missing(program: Path, root: Path) -> list[str]:

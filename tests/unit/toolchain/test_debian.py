@@ -20,12 +20,15 @@ DPKG = """#!/bin/sh
 case "$2" in
     pgbouncer_*) mkdir -p "$3/usr/sbin"; echo '#!/bin/sh
 echo "PgBouncer 1.18.0 with $LD_LIBRARY_PATH"' > "$3/usr/sbin/pgbouncer"; chmod 755 "$3/usr/sbin/pgbouncer" ;;
-    libc-ares2_*) mkdir -p "$3/usr/lib/triplet"; touch "$3/usr/lib/triplet/libcares.so.2" ;;
+    libc-ares2_*) mkdir -p "$3/usr/lib/triplet"; touch "$3/usr/lib/triplet/libcares.so.2"
+        mkdir -p "$3/usr/share/doc"; touch "$3/usr/share/doc/example.socket" ;;
 esac
 """
-DPKG_DEB = (
-    "#!/bin/sh\necho 'libc-ares2 (>= 1.0), libc6 (>= 2.34), libevent-2.1-7 | libevent-2.0-5, init-system-helpers'\n"
-)
+DPKG_DEB = "#!/bin/sh\necho 'libc-ares2 (>= 1.0), libc6 (>= 2.34), libevent-2.1-7 | libevent-2.0-5, libssl3, init'\n"
+DPKG_QUERY = """#!/bin/sh
+for package in "$@"; do :; done
+case "$package" in libssl3) echo installed ;; *) echo 'no packages found' >&2; exit 1 ;; esac
+"""
 LDD = """#!/bin/sh
 echo ' libc.so.6 => /lib/libc.so.6'
 case "$LD_LIBRARY_PATH" in */triplet*) ;; *) echo ' libcares.so.2 => not found' ;; esac
@@ -40,6 +43,7 @@ def debian(on_path: Path) -> Path:
     executable(on_path / "apt-get", APT.format(calls=calls).encode())
     executable(on_path / "dpkg", DPKG.encode())
     executable(on_path / "dpkg-deb", DPKG_DEB.encode())
+    executable(on_path / "dpkg-query", DPKG_QUERY.encode())
     executable(on_path / "ldd", LDD.encode())
     return calls
 
@@ -48,7 +52,7 @@ def test_the_package_is_unpacked_with_the_libraries_that_are_missing(debian: Pat
     path = toolchain.ensure(["pgbouncer"], print)["pgbouncer"]
     assert path.is_relative_to(cache)
     assert debian.read_text().splitlines() == ["download -qq pgbouncer", "download -qq libc-ares2 libevent-2.1-7"]
-    assert 'LD_LIBRARY_PATH="$here/root/usr/lib/triplet"' in path.read_text()
+    assert 'LD_LIBRARY_PATH="$here/root/usr/lib/triplet"${' in path.read_text()
     tool = toolchain.locate("pgbouncer")
     assert tool
     assert tool.origin is toolchain.Origin.DEBIAN
