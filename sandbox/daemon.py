@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -155,12 +156,18 @@ class Daemon:
 
     async def _watch(self, stop: asyncio.Task[bool]) -> None:
         """Do the small regular duties until told to stop. A crashed backend is reported by status, not hidden."""
+        complaint = ""
         async with objects.client(self._cluster) as api:
             while not stop.done():
                 self._rotate_audit_log()
-                # A backend that is down for the moment is the record's business; the duty is done at the next tick.
-                with suppress(httpx.HTTPError):
+                try:
                     await volumes.provision(api)
+                except httpx.TransportError:
+                    pass  # a backend that is down is told by the record; the duty is done at a later tick
+                except SandboxError as error:
+                    if str(error) != complaint:
+                        complaint = str(error)
+                        print(complaint, file=sys.stderr, flush=True)
                 await asyncio.wait({stop}, timeout=_TICK_SECONDS)
 
     def _rotate_audit_log(self) -> None:

@@ -16,7 +16,7 @@ import toolchain
 from sandbox import ports, status
 from sandbox.endpoints import Endpoints
 from sandbox.errors import SandboxError
-from sandbox.files import locked
+from sandbox.files import is_locked, locked
 from sandbox.layout import Layout
 from sandbox.logs import tail
 from sandbox.processes import ProcessId, wait_gone
@@ -32,11 +32,12 @@ TOOLS = (
     "kube-scheduler",
     "kwok",
 )
+# The databases when new, their write-ahead logs, and the logs at their cap.
+MINIMUM_FREE_BYTES = 400_000_000
 Report = Callable[[str], None]
 
 _POLL_SECONDS = 0.05
 _START_SECONDS = 120
-_FIRST_SIGN_SECONDS = 20
 _STOP_SECONDS = 45
 _GONE_SECONDS = 10
 # The daemon needs these to find itself and its programs; anything else in the environment may be a secret.
@@ -65,8 +66,9 @@ class Sandbox:
                 return self._wait_ready(report)
             if state is not status.SandboxState.STOPPED:
                 report(f"the sandbox is {state}; it is started anew")
-            tools = toolchain.ensure(TOOLS, report)
             self._end()
+            self._check_space()
+            tools = toolchain.ensure(TOOLS, report)
             kept = ports.load_or_choose(self._layout.ports)
             used = {name: port for name, port in kept.items() if name != "pooler" or "pgbouncer" in tools}
             ports.check_free(used, self._layout.ports)
@@ -112,6 +114,15 @@ class Sandbox:
                 "real servers"
             )
 
+    def _check_space(self) -> None:
+        free = shutil.disk_usage(self._layout.root).free
+        if free < MINIMUM_FREE_BYTES:
+            needed = MINIMUM_FREE_BYTES // 1_000_000
+            raise SandboxError(
+                f"{self._layout.root} has {free // 1_000_000} MB free, the sandbox needs {needed}: make room, or set "
+                "FACTORY_STATE to another directory"
+            )
+
     def _spawn(self, tools: Mapping[str, Path]) -> None:
         self._layout.record.unlink(missing_ok=True)
         order = {"state_dir": str(self._layout.root), "tools": {name: str(path) for name, path in tools.items()}}
@@ -138,8 +149,9 @@ class Sandbox:
         while time.monotonic() - begun < _START_SECONDS:
             record = Record.load(self._layout.record)
             if record is None:
-                if time.monotonic() - begun > _FIRST_SIGN_SECONDS:
-                    raise SandboxError(f"the supervisor gave no sign of life; the last lines of {log}:{tail(log)}")
+                # It holds its lock from before it was detached until it ends.
+                if not is_locked(self._layout.supervisor_lock):
+                    raise SandboxError(f"the sandbox did not start; the last lines of {log}:{tail(log)}")
             else:
                 for name, backend in record.backends.items():
                     if backend.state is BackendState.READY and name not in told:
@@ -170,7 +182,15 @@ class Sandbox:
         # With the supervisor the kernel ends its children; after a crash that may take a moment.
         record = Record.load(self._layout.record) or record
         self._end_survivors(record.survivors())
+        self._wait_ports_free()
         self._layout.record.unlink(missing_ok=True)
+
+    def _wait_ports_free(self) -> None:
+        """Wait for the last sockets to close, so that a start right after a stop finds the ports free."""
+        deadline = time.monotonic() + _GONE_SECONDS
+        kept = ports.load_or_choose(self._layout.ports).values()
+        while time.monotonic() < deadline and not all(ports.is_free(port) for port in kept):
+            time.sleep(_POLL_SECONDS)
 
     @staticmethod
     def _end_survivors(survivors: list[ProcessId]) -> None:

@@ -30,7 +30,7 @@ REVIEWER_SECRET = "/api/v1/namespaces/tools/secrets/vault-token-reviewer"  # noq
 _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _TIMEOUT_SECONDS = 15
 _CLUSTER_SCOPED = frozenset(
-    {"Namespace", "Node", "ClusterRole", "ClusterRoleBinding", "StorageClass", "CustomResourceDefinition"}
+    {"Namespace", "Node", "ClusterRoleBinding", "StorageClass", "CSIDriver", "CustomResourceDefinition"}
 )
 Document = dict[str, Any]
 

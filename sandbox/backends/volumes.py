@@ -9,13 +9,18 @@ from typing import Any
 
 import httpx
 
-PROVISIONER = "sandbox.factory/volumes"
+from sandbox.errors import SandboxError
+
+PROVISIONER = "volumes.sandbox.factory"
 _VOLUMES = "/api/v1/persistentvolumes"
 _STALE = frozenset({"Released", "Failed"})
 
 
 async def provision(api: httpx.AsyncClient) -> None:
-    """Make a volume for each claim that waits for one; remove volumes whose claim is gone."""
+    """Make a volume for each claim that waits for one; remove volumes whose claim is gone.
+
+    Raises `SandboxError` with the API server's answer when it refuses.
+    """
     claims = await _list(api, "/api/v1/persistentvolumeclaims")
     waiting = [claim for claim in claims if not claim["spec"].get("volumeName")]
     volumes = [volume for volume in await _list(api, _VOLUMES) if made_here(volume)]
@@ -26,8 +31,7 @@ async def provision(api: httpx.AsyncClient) -> None:
         for claim in waiting:
             storage_class = ours.get(claim["spec"].get("storageClassName", ""))
             if storage_class and volume_name(claim) not in exists:
-                answer = await api.post(_VOLUMES, json=volume_for(claim, storage_class["reclaimPolicy"]))
-                answer.raise_for_status()
+                _check(await api.post(_VOLUMES, json=volume_for(claim, storage_class["reclaimPolicy"])))
     for volume in volumes:
         policy = volume["spec"]["persistentVolumeReclaimPolicy"]
         if volume["status"].get("phase") in _STALE and policy == "Delete":
@@ -74,5 +78,11 @@ def volume_for(claim: dict[str, Any], reclaim_policy: str) -> dict[str, Any]:
 
 
 async def _list(api: httpx.AsyncClient, path: str) -> list[dict[str, Any]]:
-    items: list[dict[str, Any]] = (await api.get(path)).raise_for_status().json()["items"]
+    items: list[dict[str, Any]] = _check(await api.get(path)).json()["items"]
     return items
+
+
+def _check(answer: httpx.Response) -> httpx.Response:
+    if not answer.is_success:
+        raise SandboxError(f"volumes: {answer.request.method} {answer.request.url.path}: {answer.text[:500]}")
+    return answer
