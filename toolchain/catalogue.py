@@ -128,7 +128,7 @@ def _pulumi() -> Spec:
             folder="engine",
             package="github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
             seconds=240,
-            cache_bytes=5 * GIGABYTE,
+            cache_bytes=4 * GIGABYTE,
             tags="osusergo,grpcnotrace",
             ldflags=f"-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v{ENGINE_VERSION}",
             scripts=(
