@@ -1,0 +1,191 @@
+"""What a declaration may not say, and that every field explains itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticUndefined
+
+from components.app_stack import App, AppError, AppStackArgs, PlatformArgs
+from components.naming import NamingError
+from components.services.postgres import PostgresFoundationArgs
+from components.services.vault import VaultFoundationArgs, VaultMounts
+from tests.support.site import PLATFORM, application, platform
+
+VOLUME = {"name": "data", "size": "1Gi", "mount_path": "/data"}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "rule"),
+    [
+        ({"image": {"kind": "public"}}, "needs repository"),
+        ({"image": {}}, "needs image.tag or image.digest"),
+        ({"image": {"tag": "latest"}}, "CHART-43"),
+        ({"image": {"tag": "1", "auto_update": True}}, "needs delivery 'argocd'"),
+        ({"database": {"default_ttl": 7200, "max_ttl": 3600}}, "longer than max_ttl"),
+        ({"mode": "application-only", "database": {"name": "other"}}, "has no database"),
+        ({"mode": "database-only"}, "no workload and no repository"),
+        ({"platform_application": True}, "needs mode 'application-only'"),
+        ({"exposure": ["internal", "internal"]}, "twice"),
+        ({"exposure": ["internal"], "hosts": {"public": ["a.example.test"]}}, "names public"),
+        ({"volumes": [VOLUME], "workload": {"replicas": 2}}, "CHART-31"),
+        ({"volumes": [VOLUME], "workload": {"autoscaling": {"max_replicas": 2}}}, "CHART-31"),
+        ({"volumes": [VOLUME, VOLUME]}, "twice"),
+        ({"workload": {"autoscaling": {"min_replicas": 5, "max_replicas": 2}}}, "swap them"),
+        ({"workload": {"run_as_user": 0}}, "is root"),
+        ({"decommission": True, "volumes": [VOLUME]}, "needs volume_backup"),
+        ({"vault": {"config_keys": ["with space"]}}, "config_keys"),
+        ({"workload": {"environment": {"NOT-A-NAME": "x"}}}, "environment"),
+        ({"workload": {"port": 0}}, "port"),
+        ({"exposures": ["internal"]}, "Extra inputs"),
+    ],
+)
+def test_a_declaration_that_cannot_be_built_is_refused(overrides: dict[str, Any], rule: str) -> None:
+    with pytest.raises(ValidationError, match=rule):
+        application(**overrides)
+
+
+def test_a_volume_with_many_writers_may_have_many_pods() -> None:
+    shared = VOLUME | {"access_mode": "ReadWriteMany"}
+    assert application(volumes=[shared], workload={"replicas": 3}).workload.replicas == 3
+
+
+def test_root_is_possible_where_it_is_declared() -> None:
+    assert application(pod_security="baseline", workload={"run_as_user": 0}).workload.run_as_user == 0
+
+
+@pytest.mark.parametrize(
+    ("section", "value", "rule"),
+    [
+        ("postgres", {"host": "db.example.test", "pooler": {"host": "pooler.tools"}}, "exactly one of namespace"),
+        ("exposure", {"internal": {"domain": "a.test", "entry_point": "web", "middlewares": []}}, "middlewares"),
+        (
+            "exposure",
+            {"internal": {"domain": "a.test", "entry_point": "web", "middlewares": ["m@file"], "tls": True}},
+            "needs certificate_resolver or issuer",
+        ),
+        (
+            "exposure",
+            {"x": {"domain": "a.test", "entry_point": "web", "middlewares": ["m@file"], "issuer": "i"}},
+            "need tls",
+        ),
+        ("vault", {"address": "https://v.test", "jwt": {"bound_claims": {}}}, "bound_claims"),
+        ("vault", {"address": "https://v.test", "jwt": {"bound_claims": {"sub": "ci"}}}, "VAULT-71"),
+        ("vault", {"address": "https://v.test", "jwt": {"bound_claims": {"sub": "{repo}"}}}, "unknown placeholder"),
+        ("vault", {"address": "vault.example.test"}, "address"),
+        ("vault", {"address": "https://v.test", "mounts": {"kv1": "kvv2"}}, "used twice"),
+    ],
+)
+def test_a_platform_that_cannot_serve_is_refused(section: str, value: dict[str, Any], rule: str) -> None:
+    with pytest.raises(ValidationError, match=rule):
+        platform(**{section: value})
+
+
+@pytest.mark.parametrize(
+    "missing", ["organization", "forge_url", "registry", "vault", "postgres", "exposure", "storage_class"]
+)
+def test_site_values_have_no_default(missing: str) -> None:
+    values = {key: value for key, value in PLATFORM.items() if key != missing}
+    with pytest.raises(ValidationError, match=rf"{missing}\n  Field required"):
+        PlatformArgs.model_validate(values)
+
+
+def test_a_key_source_of_the_jwt_login_is_one_of_two() -> None:
+    for login in ({}, {"discovery_url": "https://f.test", "public_keys": ["k"], "issuer": "i"}):
+        with pytest.raises(ValidationError, match="exactly one"):
+            VaultFoundationArgs.model_validate({"jwt": login})
+    with pytest.raises(ValidationError, match="needs issuer"):
+        VaultFoundationArgs.model_validate({"jwt": {"public_keys": ["k"]}})
+
+
+def test_arguments_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        application().mode = "full"  # type: ignore[misc, assignment]
+
+
+def _models(model: type[BaseModel], seen: set[type[BaseModel]]) -> Iterator[type[BaseModel]]:
+    if model in seen:
+        return
+    seen.add(model)
+    yield model
+    for field in model.model_fields.values():
+        for part in _parts(field.annotation):
+            yield from _models(part, seen)
+
+
+def _parts(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in getattr(annotation, "__args__", ()):
+        yield from _parts(argument)
+
+
+ROOTS = (AppStackArgs, PlatformArgs, VaultFoundationArgs, PostgresFoundationArgs, VaultMounts)
+MODELS = sorted({each for root in ROOTS for each in _models(root, set())}, key=lambda each: each.__name__)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda each: each.__name__)
+def test_every_field_explains_itself(model: type[BaseModel]) -> None:
+    assert model.model_config["frozen"]
+    assert model.model_config["extra"] == "forbid"
+    for name, field in model.model_fields.items():
+        assert field.description, f"{model.__name__}.{name}"
+        extra = field.json_schema_extra
+        assert isinstance(extra, dict), f"{model.__name__}.{name}"
+        assert extra["source"], f"{model.__name__}.{name}"
+        assert set(extra) == {"source", "unit"}
+
+
+def test_no_address_is_a_default_except_that_of_the_cluster_itself() -> None:
+    found = {
+        f"{model.__name__}.{name}": field.default
+        for model in MODELS
+        for name, field in model.model_fields.items()
+        if field.default is not PydanticUndefined
+        and isinstance(field.default, str)
+        and "." in field.default.replace("{app}.", "")
+    }
+    assert found == {"ArgoCdArgs.server": "https://kubernetes.default.svc"}
+
+
+def test_an_exposure_class_the_platform_has_not() -> None:
+    with pytest.raises(AppError, match=r"'webapp': exposure world is no class .* internal, public"):
+        App.of("webapp", application(exposure=["world"]), platform())
+
+
+def test_a_bad_name_is_refused_before_everything_else() -> None:
+    with pytest.raises(NamingError, match="NAME-21"):
+        App.of("Web_App", application(), platform())
+
+
+@pytest.mark.parametrize(
+    ("value", "rule"),
+    [
+        ("postgres://someone:word@pooler.tools/webapp", "CHART-40"),
+        ("pgbouncer_auth", "CHART-40"),
+        ("db.example.test", "CHART-05"),
+    ],
+)
+def test_no_credential_and_no_way_around_the_pooler_in_the_config_map(value: str, rule: str) -> None:
+    with pytest.raises(AppError, match=rf"workload.environment.DATABASE .*{rule}") as refused:
+        App.of("webapp", application(workload={"environment": {"DATABASE": value}}), platform())
+    assert "word" not in str(refused.value)
+
+
+def test_decommission_needs_a_place_for_the_backup() -> None:
+    with pytest.raises(AppError, match=r"APP-39.*platform.backup"):
+        App.of("webapp", application(decommission=True), platform(backup=None))
+
+
+def test_hosts_are_derived_or_overridden() -> None:
+    app = App.of("url-shortener", application(hosts={"internal": ["url.inside.example.test"]}), platform())
+    assert app.all_hosts == ("url.inside.example.test", "url-shortener.example.test")  # NAME-30
+
+
+def test_another_organisation_moves_repository_and_image() -> None:
+    app = App.of("gateway", application(organization="someone"), platform())
+    assert app.names.repository_url == "https://forge.example.test/someone/gateway"  # NAME-31
+    assert app.names.image == "registry.example.test/someone/gateway"
