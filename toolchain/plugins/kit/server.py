@@ -173,8 +173,8 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
     ) -> provider_pb2.CreateResponse:
         """Make a resource, or tell in a preview what it would be."""
         del rpc
-        context = self._context(request, preview=request.preview, timeout=request.timeout)
         inputs, secrets = decode(request.properties)
+        context = self._context(request, secrets, preview=request.preview, timeout=request.timeout)
         identity, outputs = self._handler(context).create(context, inputs)
         return provider_pb2.CreateResponse(id=identity, properties=self._outputs(context, outputs, secrets))
 
@@ -203,10 +203,10 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
     ) -> provider_pb2.UpdateResponse:
         """Change a resource in place."""
         del rpc
-        context = self._context(request, preview=request.preview, timeout=request.timeout)
         old_inputs, _ = decode(request.old_inputs)
         old_outputs, _ = decode(request.olds)
         news, secrets = decode(request.news)
+        context = self._context(request, secrets, preview=request.preview, timeout=request.timeout)
         outputs = self._handler(context).update(context, request.id, old_inputs, old_outputs, news)
         return provider_pb2.UpdateResponse(properties=self._outputs(context, outputs, secrets))
 
@@ -214,9 +214,9 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
     def Delete(self, request: provider_pb2.DeleteRequest, rpc: grpc.ServicerContext) -> empty_pb2.Empty:  # noqa: N802
         """Remove a resource."""
         del rpc
-        context = self._context(request, timeout=request.timeout)
-        old_inputs, _ = decode(request.old_inputs)
+        old_inputs, secrets = decode(request.old_inputs)
         old_outputs, _ = decode(request.properties)
+        context = self._context(request, secrets, timeout=request.timeout)
         self._handler(context).delete(context, request.id, old_inputs, old_outputs)
         return empty_pb2.Empty()
 
@@ -260,6 +260,7 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
     def _context(
         self,
         request: Any,  # noqa: ANN401 any request about a resource
+        secret_inputs: Paths = frozenset(),
         *,
         preview: bool = False,
         timeout: float = 0,
@@ -271,6 +272,7 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
             urn=urn,
             preview=preview,
             timeout=timeout or None,
+            secret_inputs=secret_inputs,
             seed=seed,
             cancelled=self.cancelled,
             log=functools.partial(self._log, urn, engine_pb2.INFO),

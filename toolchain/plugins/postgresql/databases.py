@@ -29,6 +29,8 @@ class Database(Resource):
         "alterObjectOwnership": False,
     }
     replace_on = ("template", "encoding", "lcCollate", "lcCtype")
+    ignore = ("alterObjectOwnership",)
+    optional = ("owner", "tablespaceName")
 
     def problems(self, inputs: Properties) -> Iterator[Failure]:
         """Refuse a template of its own name."""
@@ -41,7 +43,7 @@ class Database(Resource):
 
     def locate(self, identity: str) -> Properties:
         """Take the id as the name."""
-        return {"name": identity, "owner": "", "tablespaceName": ""}
+        return {"name": identity, "owner": ""}
 
     def make(self, inputs: Properties) -> None:
         """Create the database in one statement, with everything."""
@@ -81,12 +83,12 @@ class Database(Resource):
             ):
                 if old[name] != new[name]:
                     self._alter(connection, new, keyword, sql.Literal(new[name]))
-            if _owner(old) != _owner(new):
+            if _owner(new) and _owner(old) != _owner(new):
                 self._change_owner(connection, old, new)
 
     def _change_owner(self, connection: Connection, old: Properties, new: Properties) -> None:
         former, future = _owner(old), _owner(new)
-        owner = sql.Identifier(*future) if future else sql.SQL("CURRENT_USER")
+        owner = sql.Identifier(*future)
         with self.server.acting_for(connection, *former, *future):
             self._alter(connection, new, "OWNER TO {}", owner)
         if new["alterObjectOwnership"] and former:
@@ -157,6 +159,7 @@ class Schema(Resource):
     defaults: ClassVar[Properties] = {"ifNotExists": True, "dropCascade": False}
     replace_on = ("database",)
     ignore = ("ifNotExists", "dropCascade")
+    optional = ("owner",)
 
     def problems(self, inputs: Properties) -> Iterator[Failure]:
         """Refuse the deprecated policies."""
@@ -182,7 +185,9 @@ class Schema(Resource):
                 if there is None or not inputs["ifNotExists"]:
                     connection.execute(sql.SQL("CREATE SCHEMA {}").format(name))
                 if _owner(inputs) and there not in _owner(inputs):
-                    connection.execute(sql.SQL("ALTER SCHEMA {} OWNER TO {}").format(name, _owner_name(inputs)))
+                    connection.execute(
+                        sql.SQL("ALTER SCHEMA {} OWNER TO {}").format(name, sql.Identifier(*_owner(inputs)))
+                    )
 
         self.server.run(work, self._database(inputs))
 
@@ -195,8 +200,10 @@ class Schema(Resource):
                 if old["name"] != new["name"]:
                     rename = sql.SQL("ALTER SCHEMA {} RENAME TO {}")
                     connection.execute(rename.format(sql.Identifier(old["name"]), name))
-                if _owner(old) != _owner(new):
-                    connection.execute(sql.SQL("ALTER SCHEMA {} OWNER TO {}").format(name, _owner_name(new)))
+                if _owner(new) and _owner(old) != _owner(new):
+                    connection.execute(
+                        sql.SQL("ALTER SCHEMA {} OWNER TO {}").format(name, sql.Identifier(*_owner(new)))
+                    )
 
         self.server.run(work, self._database(new))
 
@@ -236,6 +243,7 @@ class Extension(Resource):
     defaults: ClassVar[Properties] = {"createCascade": False, "dropCascade": False}
     replace_on = ("database", "name")
     ignore = ("createCascade", "dropCascade")
+    optional = ("schema", "version")
 
     def identity(self, inputs: Properties) -> str:
         """Join database and name."""
@@ -297,11 +305,6 @@ class Extension(Resource):
 def _owner(inputs: Properties) -> list[str]:
     """Return the owner as a list of one, or none if the server is to choose."""
     return [inputs["owner"]] if inputs.get("owner") not in (None, "", _DEFAULT) else []
-
-
-def _owner_name(inputs: Properties) -> sql.Composable:
-    owner = _owner(inputs)
-    return sql.Identifier(*owner) if owner else sql.SQL("CURRENT_USER")
 
 
 def _split(identity: str, noun: str, form: str) -> tuple[str, str]:

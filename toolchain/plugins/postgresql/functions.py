@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Final
 
 from psycopg import sql
 
-from toolchain.plugins.kit import UNKNOWN, Context, Created, Failure, Properties, ProviderError, State
+from toolchain.plugins.kit import UNKNOWN, Context, Created, Diff, Failure, Properties, ProviderError, State, Value
 
 from .connections import Connection
 from .resource import Resource
@@ -19,6 +19,23 @@ _MODES: Final = ("IN", "OUT", "INOUT", "VARIADIC")
 _CATALOGUE_MODES: Final = {"i": "IN", "o": "OUT", "b": "INOUT", "v": "VARIADIC"}
 _CANONICAL: Final = "__canonical"
 """Output: how the server writes arguments and result. A type has many spellings; only this one can be compared."""
+_ALIASES: Final = {
+    "int": "integer",
+    "int2": "smallint",
+    "int4": "integer",
+    "int8": "bigint",
+    "float4": "real",
+    "float8": "double precision",
+    "bool": "boolean",
+    "varchar": "character varying",
+    "char": "character",
+    "decimal": "numeric",
+    "timestamp": "timestamp without time zone",
+    "timestamptz": "timestamp with time zone",
+    "time": "time without time zone",
+    "timetz": "time with time zone",
+}
+"""Short spellings of types, and how the catalogue spells them."""
 _DOLLARS = re.compile(r"\s*AS\s+(?P<tag>\$\w*\$)(?P<body>.*)(?P=tag)\s*;?\s*", re.DOTALL | re.IGNORECASE)
 
 
@@ -78,6 +95,12 @@ class Function(Resource):
         arguments = [{"mode": "IN", "type": each} for each in types]
         return {"database": match[1], "schema": match[2], "name": match[3], "args": arguments}
 
+    def diff(
+        self, context: Context, identity: str, old_inputs: Properties, old_outputs: Properties, news: Properties
+    ) -> Diff:
+        """Compare, with types in one spelling: an imported function has the catalogue's."""
+        return super().diff(context, identity, _spelt_out(old_inputs), old_outputs, _spelt_out(news))
+
     def create(self, context: Context, inputs: Properties) -> Created:
         """Create it, and keep how the server writes it."""
         identity, outputs = super().create(context, inputs)
@@ -130,7 +153,7 @@ class Function(Resource):
         if found is None:
             return None
         if known != _canonical_of(found):
-            inputs |= {"returns": found["result"], "args": _arguments(found)}
+            inputs |= {"returns": found["result"], "args": _arguments(found) or None}
         return {
             **inputs,
             "language": found["language"],
@@ -190,6 +213,21 @@ class Function(Resource):
 def _bare(body: str) -> str:
     match = _DOLLARS.fullmatch(body)
     return match["body"] if match else body
+
+
+def _spelt_out(inputs: Properties) -> Properties:
+    arguments = inputs.get("args")
+    if isinstance(arguments, list):
+        arguments = [
+            {**each, "type": _type(each.get("type"))} if isinstance(each, dict) else each for each in arguments
+        ]
+    return {**inputs, "args": arguments, "returns": _type(inputs.get("returns"))}
+
+
+def _type(text: Value) -> Value:
+    if not isinstance(text, str):
+        return text
+    return re.sub(r"\w+", lambda word: _ALIASES.get(word[0], word[0]), " ".join(text.lower().split()))
 
 
 def _argument(argument: Properties) -> sql.Composable:

@@ -81,8 +81,9 @@ KINDS: Final[Mapping[str, Kind]] = {
     "column": Kind(
         "TABLE",
         frozenset({"SELECT", "INSERT", "UPDATE", "REFERENCES"}),
-        "SELECT attname::text AS name, coalesce(attacl, '{}') AS acl, pg_get_userbyid(relowner)::text AS owner "
-        "FROM pg_attribute JOIN pg_class c ON c.oid = attrelid WHERE relnamespace = %(schema)s::regnamespace "
+        "SELECT attname::text AS name, coalesce(attacl, acldefault('c', relowner)) AS acl, "
+        "pg_get_userbyid(relowner)::text AS owner FROM pg_attribute JOIN pg_class c ON c.oid = attrelid "
+        "WHERE relnamespace = %(schema)s::regnamespace "
         "AND relname = %(table)s AND attnum > 0 AND NOT attisdropped",
     ),
 }
@@ -152,7 +153,7 @@ class Grant(Resource):
             {"id": identity},
         )
         candidates = [
-            {**self.defaults, "role": row["role"], "database": row["database"], **rest, "privileges": []}
+            {**self.defaults, "role": row["role"], "database": row["database"], **rest}
             for row in found
             for rest in _read_rest(row["rest"])
         ]
@@ -216,7 +217,7 @@ class Grant(Resource):
                 result = {**wanted, "privileges": sorted(privileges)}
                 if privileges:
                     result["withGrantOption"] = each.grantable
-        return {name: value for name, value in result.items() if value != []}
+        return result
 
     def _held(self, inputs: Properties, connection: Connection | None = None) -> list[Held]:
         """Read what the role has on each object of the grant."""

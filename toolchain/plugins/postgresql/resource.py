@@ -18,10 +18,12 @@ class Resource(Handler):
     noun: ClassVar[str]
     defaults: ClassVar[Properties] = {}
     sets: ClassVar[Sequence[str]] = ()
-    """Lists whose order means nothing; they are kept sorted, and an empty one counts as absent."""
+    """Lists whose order means nothing; they are kept sorted, and an absent one as empty."""
     replace_on: ClassVar[Sequence[str]] = ()
     ignore: ClassVar[Sequence[str]] = ()
-    """Properties which have no counterpart on the server and change nothing by themselves."""
+    """Properties which nothing on the server stands for: they say how later changes are made."""
+    optional: ClassVar[Sequence[str]] = ()
+    """Properties which the server decides when they are not given: then they are neither compared nor changed."""
     has_name: ClassVar[bool] = True
     """Whether a name is generated when none is given."""
 
@@ -81,7 +83,6 @@ class Resource(Handler):
                 inputs[name] = sorted(set(inputs.get(name) or ()))
         if self.has_name and "name" not in inputs:
             inputs["name"] = olds.get("name") or context.generated_name()
-        inputs = {name: value for name, value in inputs.items() if value != []}
         return inputs, list(self.problems(inputs))
 
     def diff(
@@ -89,7 +90,8 @@ class Resource(Handler):
     ) -> Diff:
         """Compare inputs."""
         del context, identity, old_outputs
-        return Diff.between(old_inputs, news, replace_on=self.replace_on, ignore=self.ignore)
+        ignore = [*self.ignore, *(name for name in self.optional if name not in news)]
+        return Diff.between(old_inputs, news, replace_on=self.replace_on, ignore=ignore)
 
     def create(self, context: Context, inputs: Properties) -> Created:
         """Create it, unless this is a preview."""
@@ -105,13 +107,13 @@ class Resource(Handler):
         del context
         with explained(f"read {self.noun} {identity}"):
             try:
-                wanted = old_inputs or {**self.defaults, **self.locate(identity)}
+                wanted = old_inputs or {**self.defaults, **{name: [] for name in self.sets}, **self.locate(identity)}
                 found = self.observe({**wanted, **self.remembered(old_outputs)})
             except NoDatabaseError:
                 return None
             if found is None:
                 return None
-            found = {name: value for name, value in found.items() if value is not None and value != []}
+            found = {name: value for name, value in found.items() if value is not None}
             return State(self.identity(found), found, self.outputs(found))
 
     def update(

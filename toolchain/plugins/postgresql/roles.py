@@ -44,8 +44,8 @@ class Role(Resource):
         "skipReassignOwned": False,
     }
     sets = ("roles",)
-    # The version says when the write-only password changed.
-    ignore = ("passwordWo",)
+    # Of a write-only password, the version tells when it changed.
+    ignore = ("passwordWo", "encryptedPassword", "skipDropRole", "skipReassignOwned")
 
     def problems(self, inputs: Properties) -> Iterator[Failure]:
         """Refuse what the server or the official provider refuses."""

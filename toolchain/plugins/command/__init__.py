@@ -1,0 +1,1 @@
+"""Local plugin for the package ``pulumi_command``: commands on this machine and over SSH, files to a remote host."""
