@@ -20,7 +20,7 @@ def target(content: str, context: str | None = None, cluster: str | None = None)
     import yaml  # noqa: PLC0415 - only stacks with a Kubernetes provider pay for the parser
 
     try:
-        document = yaml.load(content, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe loaders
+        document = yaml.safe_load(content)
     except yaml.YAMLError:
         return None
     if not isinstance(document, Mapping) or "clusters" not in document:

@@ -55,14 +55,11 @@ def _readings(text: str) -> Iterator[str]:
 
 
 def _addresses(text: str, facts: Facts) -> Iterator[str]:
-    for shown, networks in _networks(text):
+    for written, networks in _networks(text):
         mark = next(filter(None, (_production_in(network, facts) for network in networks)), None)
         if mark is not None:
-            yield (
-                f"the production address {mark}"
-                if shown == mark
-                else f"{shown}, which holds the production address {mark}"
-            )
+            one = len(networks) == 1 and networks[0].num_addresses == 1
+            yield f"the production address {mark}" if one else f"{written}, which holds the production address {mark}"
 
 
 def _networks(text: str) -> Iterator[tuple[str, list[Network]]]:
@@ -86,15 +83,13 @@ def _networks(text: str) -> Iterator[tuple[str, list[Network]]]:
 
 def _ipv4(first: str, length: str | None = None, last: str | None = None) -> list[Network]:
     try:
-        if last is not None:
-            end = last if "." in last else f"{first.rpartition('.')[0]}.{last}"
-            try:
-                return list(summarize_address_range(IPv4Address(first), IPv4Address(end)))
-            except ValueError:
-                pass  # no range after all, so the text names its first address only
-        return [IPv4Network(f"{first}/{length or 32}", strict=False)]
+        if last is None:
+            return [IPv4Network(f"{first}/{length or 32}", strict=False)]
+        end = last if "." in last else f"{first.rpartition('.')[0]}.{last}"
+        return list(summarize_address_range(IPv4Address(first), IPv4Address(end)))
     except ValueError:
-        return []
+        # No range after all (or no address): what is left are the addresses themselves.
+        return [] if last is None else [*_ipv4(first), *(_ipv4(last) if "." in last else ())]
 
 
 def _unmapped(network: IPv6Network) -> Network:
@@ -107,12 +102,12 @@ def _unmapped(network: IPv6Network) -> Network:
 
 
 def _production_in(network: Network, facts: Facts) -> str | None:
-    """Return the production address (or network) that lies in `network`."""
+    """Return the production address (or network) that lies in `network`; of a single address, the address itself."""
     if network.prefixlen == 0:
         return None  # the default route holds every address and points at none of them
     for mark in facts.fingerprints.ips:
         if mark.overlaps(network):
-            return _show(mark)
+            return _show(network if network.num_addresses == 1 else mark)
     return None
 
 
