@@ -127,7 +127,9 @@ def _sections(raw: Mapping[str, Any], stack: StackFile, problems: list[Problem])
     for key in Settings.model_fields:
         if key not in raw or key in ENCRYPTED_SECTIONS:
             continue
-        if key == "apps" and isinstance(raw[key], Mapping):
+        if raw[key] is None:
+            problems.append(problem_at(stack, (key,), "has no value", "Write one, or remove the key"))
+        elif key == "apps" and isinstance(raw[key], Mapping):
             one_by_one = [_validated({key: {name: app}}, key, stack, problems) for name, app in raw[key].items()]
             valid[key] = {name: app for part in one_by_one if part is not None for name, app in part.items()}
         elif (value := _validated({key: raw[key]}, key, stack, problems)) is not None:

@@ -1,4 +1,4 @@
-"""`docs/configuration.md` and the file `./factory init` writes: made of the models, so that they cannot disagree with them."""
+"""`docs/configuration.md`, made of the models, so that it cannot disagree with them."""
 
 from __future__ import annotations
 
@@ -15,38 +15,42 @@ from .connections import CREDENTIALS
 from .problems import NAMESPACE
 from .schema import ENCRYPTED_SECTIONS, Settings
 
-__all__ = ["reference"]
+__all__ = ["reference", "undescribed"]
+
+_ENCRYPTED = " and ".join(f"`{NAMESPACE}:{key}`" for key in ENCRYPTED_SECTIONS)
+_CREDENTIALS = " and ".join(f"`{name}` ({what})" for name, what in CREDENTIALS.values())
 
 _INTRODUCTION = f"""\
 # Configuration
 
-One file per stack, `Pulumi.STACK.yaml`, under `config:`. Every key is read once, checked, and described below with its type, its
-default and the requirement it comes from. Site values have no default. An absent section builds nothing and needs no
-credential, plugin or import. This page is the output of `./factory config reference`.
+One file per stack, `Pulumi.STACK.yaml`, under `config:`. Every key is read once, checked, and described below with
+its type, its default and the requirement it comes from. Site values have no default. An absent section builds nothing
+and needs no credential, plugin or import. This page is the output of `./factory config reference`.
 
-`./factory config validate [FILE...]` prints every problem of the files, each with place, key, value, rule and fix, and ends with
-status 2. Secrets that are still to be set are problems too, but for a stack that was never initialised (without
-`encryptionsalt` or `secretsprovider`): it cannot hold any yet, so they are listed as `to do` and the status is 0. `up` and
-`preview` refuse a missing secret always.
+`./factory config validate [FILE...]` prints every problem of the files, each with place, key, value, rule and fix,
+and ends with status 2. Secrets that are still to be set are problems too, but for a stack that was never initialised
+(without `encryptionsalt` or `secretsprovider`): it cannot hold any yet, so they are listed as `to do` and the status
+is 0. `up` and `preview` refuse a missing secret always.
 
-`pulumi:disable-default-providers: ["*"]` is required. Other namespaces are refused: a default provider's settings would be ignored.
+`pulumi:disable-default-providers: ["*"]` is required. Other namespaces are refused: a default provider's settings
+would be ignored.
 
 ## Encrypted values
 
-{" and ".join(f"`{NAMESPACE}:{key}`" for key in ENCRYPTED_SECTIONS)} are the only keys with encrypted values. Set one with
+{_ENCRYPTED} are the only keys with encrypted values. Set one with
 
 ```sh
 pulumi config set --secret --path secrets.webapp.API_KEY
 pulumi config set --secret --path credentials.vault_token
 ```
 
-Credentials are {" and ".join(f"`{name}` ({what}; for `{NAMESPACE}:{section}`)" for section, (name, what) in CREDENTIALS.items())}. They
-are never taken from the environment.
+Credentials are {_CREDENTIALS}.
+They are never taken from the environment.
 
 ## How values are read
 
-As the engine reads them: only `true` and `false` are booleans, `yes` is a word, `22:30` is a word. Duplicate keys, aliases, tags,
-unquoted dates and numbers with a leading zero are refused, because readers disagree about them.
+As the engine reads them: only `true` and `false` are booleans, `yes` is a word, `22:30` is a word. Duplicate keys,
+aliases, tags, unquoted dates and numbers with a leading zero are refused, because readers disagree about them.
 
 ## Where documented keys went
 
@@ -54,7 +58,7 @@ unquoted dates and numbers with a leading zero are refused, because readers disa
 | --- | --- |
 | `lab:environment` | `factory:environment` |
 | `lab:sandboxMode` | `factory:sandbox.mode`, or `factory:backends: embedded` |
-| `sandbox:stateUrl`, `sandbox:targetRevision`, `sandbox:throwawayZones`, `sandbox:backupTarget` | `factory:sandbox` |
+| `sandbox:stateUrl`, `:targetRevision`, `:throwawayZones`, `:backupTarget` | `factory:sandbox` |
 | `sandbox:giteaOrg` | `factory:platform.organization` of the sandbox |
 | `sandbox:vaultAddress`, `sandbox:pgHost` | `factory:vault.address`, `factory:postgres.host` of the sandbox |
 | `sandbox:unsealKeysPath`, `vault:unsealKeysPath` | `factory:unseal_keys_path` |
@@ -71,6 +75,21 @@ def reference() -> str:
         if model is not None:
             parts += _section(f"{NAMESPACE}:{name}{_suffix(field.annotation)}", model)
     return "\n".join(parts).rstrip() + "\n"
+
+
+def undescribed() -> list[str]:
+    """Find keys without a description or a source; a reference with holes is not one."""
+    models: list[type[BaseModel]] = [Settings]
+    found: list[str] = []
+    for model in models:
+        for name, field in model.model_fields.items():
+            inner = _model_in(field.annotation)
+            if inner is not None and inner not in models:
+                models.append(inner)
+            extra = field.json_schema_extra
+            if not (field.description and isinstance(extra, dict) and extra.get("source")):
+                found.append(f"{model.__name__}.{name}")
+    return found
 
 
 def _section(path: str, model: type[BaseModel]) -> Iterator[str]:

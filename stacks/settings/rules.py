@@ -13,6 +13,7 @@ from components.app_stack.app import App
 from components.app_stack.args import AppStackArgs, Delivery
 from components.app_stack.platform import PlatformArgs
 from components.naming import NamingError, conflicts
+from components.services.vault.args import VaultFoundationArgs
 
 from . import guards
 from .connections import CREDENTIALS
@@ -22,7 +23,7 @@ from .problems import Path, Problem, did_you_mean
 from .schema import ENCRYPTED_SECTIONS, SandboxArgs
 from .yaml_file import StackFile
 
-__all__ = ["Draft", "check", "needs"]
+__all__ = ["Draft", "app_needs", "check", "foundation_needs", "needs"]
 
 _MOVING_REVISIONS = frozenset({"HEAD", "main", "master"})
 
@@ -71,23 +72,31 @@ def check(draft: Draft) -> Iterator[Problem]:
 def needs(valid: Mapping[str, Any]) -> dict[str, list[str]]:
     """Which connections the declared sections need, each with the keys that need it."""
     found: dict[str, list[str]] = {}
-
-    def need(key: str, *connections: str) -> None:
+    by_key = foundation_needs(valid)
+    by_key |= {f"apps.{name}": app_needs(app) for name, app in valid.get("apps", {}).items()}
+    for key, connections in by_key.items():
         for connection in connections:
             found.setdefault(connection, []).append(key)
-
-    if valid.get("vault_foundation"):
-        need("vault_foundation", "vault")
-    if valid.get("postgres_foundation"):
-        need("postgres_foundation", "postgres", "vault")
-    for name, app in valid.get("apps", {}).items():
-        if app.has_database:
-            need(f"apps.{name}", "postgres", "vault")
-        elif app.uses_vault:
-            need(f"apps.{name}", "vault")
-        if app.has_workload:
-            need(f"apps.{name}", "kubernetes")
     return found
+
+
+def foundation_needs(valid: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Which connections each declared foundation needs."""
+    found: dict[str, list[str]] = {}
+    vault: VaultFoundationArgs | None = valid.get("vault_foundation")
+    if vault is not None:
+        # A Vault outside the cluster is given an identity in it, with which it has tokens reviewed.
+        outside = vault.kubernetes is not None and vault.kubernetes.reviewer_namespace is not None
+        found["vault_foundation"] = ["vault", *(["kubernetes"] if outside else [])]
+    if valid.get("postgres_foundation") is not None:
+        found["postgres_foundation"] = ["postgres"]
+    return found
+
+
+def app_needs(app: AppStackArgs) -> list[str]:
+    """Which connections one application needs."""
+    wanted = (("postgres", app.has_database), ("vault", app.uses_vault), ("kubernetes", app.has_workload))
+    return [connection for connection, needed in wanted if needed]
 
 
 def _environment(draft: Draft) -> Iterator[Problem]:
@@ -175,9 +184,8 @@ def _needs(draft: Draft) -> Iterator[Problem]:
         if not draft.embedded and connection not in draft.raw:
             rule = f"is needed by {', '.join(keys)}"
             yield draft.problem((connection,), rule, "Describe the connection, or remove what needs it")
-    if "platform" not in draft.raw and (draft.raw.get("apps") or draft.raw.get("postgres_foundation")):
-        rule = "is needed by apps and postgres_foundation"
-        yield draft.problem(("platform",), rule, "Describe what the applications share")
+    if "platform" not in draft.raw and draft.raw.get("apps"):
+        yield draft.problem(("platform",), "is needed by apps", "Describe what the applications share")
 
 
 def _names(draft: Draft) -> Iterator[Problem]:

@@ -71,7 +71,7 @@ class Settings(Model):
     )
     unseal_keys_path: str | None = Field(
         default=None,
-        description="File of Vault's unseal keys on the operator's machine; with `/sandbox/` in it exactly in a sandbox.",
+        description="Vault's unseal keys on the operator's machine; `/sandbox/` stands in it exactly in a sandbox.",
         json_schema_extra=about("POL-12, VAULT-76", unit="path"),
     )
     i_mean_prod: bool = Field(

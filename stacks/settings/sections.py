@@ -9,8 +9,8 @@ from .problems import NAMESPACE, Problem, SettingsError, did_you_mean, key_path
 __all__ = ["SECTIONS", "targets"]
 
 SECTIONS = {
-    "postgres_foundation": "factory:services:PostgresFoundation",
-    "vault_foundation": "factory:services:VaultFoundation",
+    "postgres_foundation": "factory:postgres:PostgresFoundation",
+    "vault_foundation": "factory:vault:VaultFoundation",
     "apps": "factory:app:AppStack",
 }
 """Each section's component type. A component's children carry its type in their URN, so the type finds all of them."""

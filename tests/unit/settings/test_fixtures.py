@@ -11,6 +11,7 @@ from stacks.settings import exit_status, render, validate_files
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures" / "settings"
 ACCEPT = sorted((FIXTURES / "accept").iterdir())
 REJECT = sorted((FIXTURES / "reject").iterdir())
+SANDBOXES = [folder for folder in REJECT if (folder / "Pulumi.production.yaml").exists()]
 
 
 def test_there_are_enough() -> None:
@@ -47,13 +48,13 @@ def test_no_secret_is_repeated(folder: Path) -> None:
     assert "hunter2" not in render(validate_files([folder / "Pulumi.site.yaml"]))
 
 
-@pytest.mark.parametrize("folder", [f for f in REJECT if (f / "Pulumi.production.yaml").exists()], ids=lambda f: f.name)
+@pytest.mark.parametrize("folder", SANDBOXES, ids=lambda folder: folder.name)
 def test_production_beside_a_refused_sandbox_is_itself_valid(folder: Path) -> None:
     assert validate_files([folder / "Pulumi.production.yaml"]) == []
 
 
 def test_a_production_file_that_is_not_understood_is_no_permission(tmp_path: Path) -> None:
-    """What production's file marks is unknown then, so the sandbox beside it is refused and the file at fault is named."""
+    """What production marks is unknown then: the sandbox is refused, and the file at fault is named."""
     shutil.copy(FIXTURES / "accept" / "embedded-sandbox" / "Pulumi.site.yaml", tmp_path)
     (tmp_path / "Pulumi.production.yaml").write_text("config: [broken\n")
     problems = validate_files([tmp_path / "Pulumi.site.yaml"])

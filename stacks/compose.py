@@ -1,0 +1,77 @@
+"""The one composition of all stacks: each section that is present becomes a component, wired to what it waits for.
+
+A section that is absent builds nothing, and neither its provider nor its component is imported.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pulumi
+
+from components.app_stack.args import AppStackArgs
+
+from .providers import Providers
+from .settings.program import Site
+from .settings.rules import app_needs, foundation_needs
+
+__all__ = ["build"]
+
+
+def build(site: Site, *, protect: bool) -> dict[str, Any]:
+    """Build every section of the site and return what the stack exports (section 3.3).
+
+    `protect` refuses the deletion of the mounts that hold data; applications follow `platform.protect_data`.
+    """
+    settings = site.settings
+    providers = Providers(site.access)
+    exports: dict[str, Any] = {"environment": settings.environment}
+    foundations: list[pulumi.Resource] = []
+    needed = foundation_needs(dict(settings))
+    if settings.postgres_foundation is not None:
+        from components.services.postgres import PostgresFoundation  # noqa: PLC0415 - only if the section is present
+
+        pooler = settings.platform.postgres.pooler.auth_role if settings.platform else None
+        postgres = PostgresFoundation(
+            "postgres",
+            settings.postgres_foundation,
+            **({"pooler_role": pooler} if pooler else {}),
+            opts=pulumi.ResourceOptions(providers=providers.of([*needed["postgres_foundation"], "python"])),
+        )
+        foundations.append(postgres)
+        exports["pooler_role"] = postgres.pooler_role
+    if settings.vault_foundation is not None:
+        from components.services.vault import VaultFoundation  # noqa: PLC0415 - only if the section is present
+
+        vault = VaultFoundation(
+            "vault",
+            settings.vault_foundation,
+            mounts=settings.platform.vault.mounts if settings.platform else None,
+            protect=protect,
+            opts=pulumi.ResourceOptions(providers=providers.of(needed["vault_foundation"])),
+        )
+        foundations.append(vault)
+        exports["vault_mounts"] = vault.mounts
+    if settings.apps and settings.platform is not None:
+        from components.app_stack import AppStack  # noqa: PLC0415 - only if the section is present
+
+        exports["apps"] = {
+            name: AppStack(
+                name,
+                args,
+                settings.platform,
+                kv_config=site.secrets.get(name),
+                opts=pulumi.ResourceOptions(
+                    providers=providers.of(_packages(args)),
+                    depends_on=foundations,
+                ),
+            ).outputs()
+            for name, args in settings.apps.items()
+        }
+    return exports
+
+
+def _packages(args: AppStackArgs) -> list[str]:
+    """Which providers an application's resources have: its connections, and what serves passwords and dumps."""
+    dump = args.has_database and args.decommission
+    return [*app_needs(args), *(["python"] if args.has_database else []), *(["command"] if dump else [])]

@@ -1,0 +1,103 @@
+"""Every provider of a stack, explicit (POL-33): made, and its package imported, when a section first asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from typing import TypeVar
+
+import pulumi
+
+from .settings.access import Access
+
+__all__ = ["Providers"]
+
+_Target = TypeVar("_Target")
+
+
+class Providers:
+    """The providers of one run.
+
+    Their inputs hold no file that a run would leave behind: the kubeconfig is handed over as text with one context, and
+    certificates are files that exist before and after. Passwords, tokens and the kubeconfig are secrets.
+    """
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+
+    def of(self, packages: Iterable[str]) -> list[pulumi.ProviderResource]:
+        """Give the providers of these packages.
+
+        They are `kubernetes`, `vault`, `postgres`, `python` (dynamic resources) and `command`.
+        """
+        makers: dict[str, Callable[[], pulumi.ProviderResource]] = {
+            "kubernetes": lambda: self._kubernetes,
+            "vault": lambda: self._vault,
+            "postgres": lambda: self._postgres,
+            "python": lambda: self._python,
+            "command": lambda: self._command,
+        }
+        return [makers[package]() for package in sorted(set(packages))]
+
+    @cached_property
+    def _kubernetes(self) -> pulumi.ProviderResource:
+        from pulumi_kubernetes import Provider  # noqa: PLC0415 - only if a section needs it
+
+        target = _present(self._access.kubernetes, "kubernetes")
+        return Provider(
+            "kubernetes",
+            kubeconfig=pulumi.Output.secret(target.kubeconfig),
+            context=target.context,
+            enable_server_side_apply=True,
+        )
+
+    @cached_property
+    def _vault(self) -> pulumi.ProviderResource:
+        from pulumi_vault import Provider  # noqa: PLC0415 - only if a section needs it
+
+        target = _present(self._access.vault, "vault")
+        return Provider(
+            "vault",
+            address=target.connection.address,
+            token=pulumi.Output.secret(target.token),
+            ca_cert_file=target.connection.ca_cert_file,
+            # By default each run works with a child of the token, which ends with it.
+            skip_child_token=target.connection.skip_child_token,
+            max_lease_ttl_seconds=target.connection.max_lease_ttl_seconds,
+        )
+
+    @cached_property
+    def _postgres(self) -> pulumi.ProviderResource:
+        from pulumi_postgresql import Provider  # noqa: PLC0415 - only if a section needs it
+
+        target = _present(self._access.postgres, "postgres")
+        return Provider(
+            "postgres",
+            host=target.connection.host,
+            port=target.connection.port,
+            username=target.connection.username,
+            password=pulumi.Output.secret(target.password),
+            sslmode=target.connection.sslmode,
+            sslrootcert=target.connection.sslrootcert,
+            superuser=target.connection.superuser,
+            connect_timeout=target.connection.connect_timeout_seconds,
+        )
+
+    @cached_property
+    def _python(self) -> pulumi.ProviderResource:
+        """Serve dynamic resources, which have no package of their own."""
+        return pulumi.ProviderResource("pulumi-python", "python", {})
+
+    @cached_property
+    def _command(self) -> pulumi.ProviderResource:
+        from pulumi_command import Provider  # noqa: PLC0415 - only if a section needs it
+
+        return Provider("command")
+
+
+def _present(target: _Target | None, section: str) -> _Target:
+    if target is None:
+        # `rules.needs` and the components disagree about what a section needs: a mistake of this program.
+        message = f"a component asks for `{section}`, which `stacks.settings.rules.needs` did not foresee"
+        raise LookupError(message)
+    return target

@@ -1,0 +1,142 @@
+"""The one place where the program reads its configuration: from the engine to a checked `Site`, or one clean error."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+from typing import Any
+
+import pulumi
+from pulumi.runtime.config import CONFIG, is_config_secret
+
+from . import guards
+from .access import Access, access
+from .endpoints import read_endpoints
+from .load import load, production_fingerprints
+from .problems import NAMESPACE, Problem, SettingsError, key_path
+from .rules import needs
+from .schema import ENCRYPTED_SECTIONS, Settings
+from .yaml_file import Encrypted
+
+__all__ = ["Site", "from_pulumi"]
+
+Secrets = Mapping[str, Mapping[str, pulumi.Output[str]]]
+
+
+@dataclass(frozen=True)
+class Site:
+    """All that a stack is built from: what it is, how its backends are reached, and its applications' secrets."""
+
+    settings: Settings
+    access: Access
+    secrets: Secrets
+
+
+def from_pulumi(variables: Mapping[str, str] = os.environ, directory: FilePath | None = None) -> Site:
+    """Read and check the configuration of the running program.
+
+    `variables` are the process's environment and `directory` holds the stack files, production's fingerprints among
+    them. Every guard whose facts the program can see is applied before the first resource (POL-08, POL-10, POL-12,
+    SBX-26, TEST-12). Raises `pulumi.RunError` with every problem: the engine prints it without a traceback.
+    """
+    try:
+        return _site(variables, directory or FilePath.cwd())
+    except SettingsError as error:
+        message = f"the configuration is refused, nothing was changed:\n{error}"
+        raise pulumi.RunError(message) from None
+
+
+def _site(variables: Mapping[str, str], directory: FilePath) -> Site:
+    raw, clear = _configuration()
+    embedded = raw.get("backends") == "embedded"
+    endpoints = read_endpoints(variables) if embedded else None
+    production = production_fingerprints(directory) if raw.get("environment") == "sandbox" else guards.Fingerprints()
+    source = f"Pulumi.{pulumi.get_stack()}.yaml"
+    settings = load(raw, source, production=production, **({"endpoints": endpoints} if endpoints else {}))
+    _guard(settings, production, variables, embedded=embedded)
+    needed = frozenset(needs(dict(settings)))
+    reached = access(settings, needed, clear.get("credentials", {}), endpoints)
+    if settings.environment == "sandbox" and (
+        problems := guards.resolved_hosts(reached.hosts(), production, _addresses)
+    ):
+        raise SettingsError(problems)
+    secrets = {
+        app: {key: pulumi.Output.secret(value) for key, value in keys.items()}
+        for app, keys in clear.get("secrets", {}).items()
+    }
+    return Site(settings, reached, secrets)
+
+
+def _configuration() -> tuple[dict[str, Any], dict[str, Any]]:
+    """Split what the engine hands over: the configuration with its secrets masked, and the secrets in clear."""
+    raw: dict[str, Any] = {}
+    clear: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for full_key, text in CONFIG.get().items():
+        namespace, _, key = full_key.partition(":")
+        if namespace != NAMESPACE:
+            continue
+        value = _parsed(text)
+        if not is_config_secret(full_key):
+            raw[key] = value
+        elif key in ENCRYPTED_SECTIONS:
+            problems += _empty(value, (key,))
+            clear[key], raw[key] = value, _masked(value)
+        else:
+            raw[key] = Encrypted()
+    if problems:
+        raise SettingsError(problems)
+    return raw, clear
+
+
+def _parsed(text: str) -> Any:  # noqa: ANN401 - any configuration value
+    """Undo what the engine does: sections come as JSON, plain words as they are."""
+    if text[:1] not in {"{", "["}:
+        return text or None
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _masked(value: object) -> Any:  # noqa: ANN401 - any configuration value
+    return {key: _masked(inner) for key, inner in value.items()} if isinstance(value, dict) else Encrypted()
+
+
+def _empty(value: object, path: tuple[str, ...]) -> Iterable[Problem]:
+    """Secrets are texts, and an empty one was forgotten."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _empty(inner, (*path, key))
+    elif not isinstance(value, str) or not value:
+        fix = f"Run `pulumi config set --secret --path '{'.'.join(path)}'`"
+        yield Problem("", key_path(path), "missing secret: it is empty or no text", fix)
+
+
+def _guard(
+    settings: Settings, production: guards.Fingerprints, variables: Mapping[str, str], *, embedded: bool
+) -> None:
+    problems = guards.environment_variables(settings.environment, variables)
+    if url := variables.get("PULUMI_BACKEND_URL"):
+        problems += guards.backend_url(
+            settings.environment,
+            url,
+            declared=settings.sandbox.state_url if settings.sandbox else None,
+            embedded=embedded,
+            production=production,
+            home=variables.get("HOME", ""),
+        )
+    if problems:
+        raise SettingsError(problems)
+
+
+def _addresses(host: str) -> list[str]:
+    """Look the addresses of a host up; none when it cannot be found, for then nothing can reach it either."""
+    try:
+        return [str(entry[4][0]) for entry in socket.getaddrinfo(host, None, proto=socket.IPPROTO_TCP)]
+    except OSError:
+        return []
