@@ -90,6 +90,10 @@ class Client:
             transport=transport,
         )
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
     def get(self, path: str, params: Mapping[str, str] | None = None) -> Object:
         """Read a document."""
         return self.request("GET", path, params)

@@ -87,6 +87,8 @@ class KubernetesObject(Handler):
             old_inputs = self._as_wanted(context, identity, news, old_inputs)
         if not has_unknown(news) and fields.same(manifest(old_inputs), manifest(news)):
             return Diff()
+        if "stringData" not in old_inputs:
+            old_inputs = with_string_data(old_inputs, news)
         found = difference(kind, old_inputs, news, self._options.mutability)
         if found.replaces:
             self._replaced.add(context.urn)
@@ -114,8 +116,8 @@ class KubernetesObject(Handler):
 
     def read(self, context: Context, identity: str, old_inputs: Properties, old_outputs: Properties) -> State | None:
         """Read what is there of what we manage; without old inputs (an import), describe all of it."""
-        target = self._located(context, identity)
         try:
+            target = self._located(context, identity)
             live = self._objects.read(target)
         except UnreachableError as error:
             return self._read_unreachable(context, error, State(identity, old_inputs, old_outputs))

@@ -109,21 +109,15 @@ def field_manager(urn: str) -> str:
     return f"pulumi-kubernetes-{hashlib.sha256(urn.encode()).hexdigest()[:8]}"
 
 
-def redacted(message: str, inputs: Properties) -> str:
+def redacted(message: str, item: Object) -> str:
     """Hide a Secret's values, plain and encoded, where the server repeats one in a message."""
-    if inputs.get("kind") != SECRET.kind:
+    if item.get("kind") != SECRET.kind:
         return message
-    values = {*_strings(inputs.get("data")), *_strings(inputs.get("stringData"))}
-    values |= {base64.b64encode(value.encode()).decode() for value in values}
+    encoded = {value for value in item.get("data", {}).values() if isinstance(value, str) and value}
+    values = encoded | {text for value in encoded if (text := _text(value))}
     for value in sorted(values, key=len, reverse=True):
         message = message.replace(value, "[secret]")
     return message
-
-
-def _strings(values: Value) -> set[str]:
-    return (
-        {value for value in values.values() if isinstance(value, str) and value} if isinstance(values, dict) else set()
-    )
 
 
 def _text(encoded: str | None) -> str | None:

@@ -91,4 +91,4 @@ class KubernetesProvider(Provider):
         return Backend(lambda _token: handler)
 
     def close(self) -> None:
-        """Nothing outlives the process."""
+        """Nothing outlives the process: its connections end with it."""

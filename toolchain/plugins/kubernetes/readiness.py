@@ -252,7 +252,7 @@ def _containers(pod: Object) -> Iterator[str]:
     if (scheduled := _find(pod, "PodScheduled")) and scheduled.get("status") == "False":
         yield _said(scheduled)
     status = pod.get("status", {})
-    for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
+    for container in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]:
         state = container.get("state", {})
         waiting, ended = (
             state.get("waiting"),
@@ -273,8 +273,8 @@ def _condition(item: Object, name: str, wanted: str) -> Iterator[str]:
 
 
 def _find(item: Object, name: str) -> Object | None:
-    conditions = item.get("status", {}).get("conditions", [])
-    return next((condition for condition in conditions if condition.get("type") == name), None)
+    conditions = item.get("status", {}).get("conditions")
+    return next((condition for condition in conditions or [] if condition.get("type") == name), None)
 
 
 def _said(condition: Object) -> str:

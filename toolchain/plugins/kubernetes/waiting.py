@@ -103,7 +103,7 @@ def _details(objects: Objects, live: Object) -> list[str]:
 
 def _hold(live: Object) -> str:
     metadata, status = live["metadata"], live.get("status", {})
-    conditions = status.get("conditions", []) if status.get("phase") == "Terminating" else []
+    conditions = (status.get("conditions") or []) if status.get("phase") == "Terminating" else []
     reasons = [str(c["message"]) for c in conditions if c.get("status") == "True" and c.get("message")]
     finalizers = [*metadata.get("finalizers", []), *(live.get("spec", {}).get("finalizers") or [])]
     reasons += [f"finalizers {', '.join(finalizers)}"] if finalizers else []
