@@ -61,6 +61,8 @@ class Providers:
             address=target.connection.address,
             token=pulumi.Output.secret(target.token),
             ca_cert_file=target.connection.ca_cert_file,
+            # Said although it is the default: VAULT_SKIP_VERIFY of the operator's shell would win otherwise.
+            skip_tls_verify=False,
             # By default each run works with a child of the token, which ends with it.
             skip_child_token=target.connection.skip_child_token,
             max_lease_ttl_seconds=target.connection.max_lease_ttl_seconds,
@@ -81,6 +83,8 @@ class Providers:
             sslrootcert=target.connection.sslrootcert,
             superuser=target.connection.superuser,
             connect_timeout=target.connection.connect_timeout_seconds,
+            # Said although it is the default: PGDATABASE of the operator's shell would win otherwise.
+            database="postgres",
         )
 
     @cached_property

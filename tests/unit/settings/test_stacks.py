@@ -1,13 +1,14 @@
 """The committed stacks as the engine runs them, under mocks."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stacks import build as build_stack
-from stacks.settings import exit_status, render, validate_files
-from tests.support.mocks import Graph, build
+from stacks.settings import SECTIONS, exit_status, render, targets, validate_files
+from tests.support.mocks import Graph, Node, build
 from tests.support.stacks import ROOT, computed, site_of
 
 STACKS = ("lab", "sandbox", "example")
@@ -134,3 +135,29 @@ def test_the_example_has_no_value_of_the_lab(tmp_path: Path) -> None:
     found = graph("example", tmp_path)
     text = "\n".join(f"{node.name} {node.inputs}" for node in found) + str(found.exports)
     assert marks_in(text, lab_values()) == []
+
+
+def matches(pattern: str, urn: str) -> bool:
+    """As the engine reads a `--target`: `**` is anything, `*` anything without a colon."""
+    parts = ("[^:]*".join(map(re.escape, part.split("*"))) for part in pattern.split("**"))
+    return re.fullmatch(".*".join(parts), urn) is not None
+
+
+def below(found: Graph, component: Node) -> set[str]:
+    """A component and everything in it."""
+    urns = {component.urn}
+    while more := {node.urn for node in found if node.parent in urns} - urns:
+        urns |= more
+    return urns
+
+
+def test_a_section_targets_exactly_its_own_resources(lab: Graph, sandbox: Graph) -> None:
+    """`up --only SECTION`."""
+    for stack, found in (("lab", lab), ("sandbox", sandbox)):
+        apps = [node.name for node in found.all(SECTIONS["apps"])]
+        for section in (*SECTIONS, *(f"apps.{app}" for app in apps)):
+            name, _, app = section.partition(".")
+            patterns = targets(section, stack, apps)
+            hit = {node.urn for node in found if any(matches(pattern, node.urn) for pattern in patterns)}
+            own = (below(found, node) for node in found.all(SECTIONS[name], app or None))
+            assert hit == set().union(*own), section
