@@ -25,7 +25,7 @@ OUTSIDE = (
     "io",
     "socket",
     "subprocess",
-    "urllib",
+    "urllib.request",
     "http",
     "httpx",
     "psycopg",
