@@ -114,9 +114,9 @@ def _describe(found: tuple[int, str] | None) -> str:
 
 def _parse(path: Path) -> dict[str, int]:
     try:
-        document = json.loads(path.read_bytes())
+        document = dict(json.loads(path.read_bytes()))
         ports = {name: int(document[name]) for name in PORT_NAMES if name in document}
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise SandboxError(f"{path} is damaged: delete it and new ports are chosen") from error
     if len(set(ports.values())) != len(ports) or not all(0 < port <= _HIGHEST_PORT for port in ports.values()):
         raise SandboxError(

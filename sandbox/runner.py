@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from sandbox.errors import SandboxError
 from sandbox.layout import Layout
 from sandbox.logs import CappedLog, tail
-from sandbox.processes import ProcessId
+from sandbox.processes import ProcessId, boot_id
 from sandbox.record import BackendRecord, BackendState, Phase, Record
 from sandbox.service import Service
 
 _POLL_SECONDS = 0.05
 _STOP_SECONDS = 10
+_LAST_WORDS_SECONDS = 2
 _CHUNK_BYTES = 65_536
 
 
@@ -51,9 +52,8 @@ class Runner:
             cwd="/",
             env=service.full_environment(),
         )
-        identity = ProcessId.of(process.pid)
-        if identity is None:
-            raise SandboxError(f"{service.name} ended at once{tail(self._layout.log(service.name))}")
+        # One that ended at once is found by whoever waits for it; the start time 0 names no process.
+        identity = ProcessId.of(process.pid) or ProcessId(pid=process.pid, started_ticks=0, boot=boot_id())
         self._record.backends[service.name] = BackendRecord(process=identity, address=service.address)
         watcher = asyncio.create_task(self._watch(service.name, process))
         self._running[service.name] = _Running(service, process, watcher, time.monotonic())
@@ -68,6 +68,8 @@ class Runner:
         deadline = time.monotonic() + seconds
         while not await probe():
             if running.process.returncode is not None:
+                # Its last words first; a child of its may hold the pipe open.
+                await asyncio.wait({running.watcher}, timeout=_LAST_WORDS_SECONDS)
                 raise SandboxError(self._ended(name, running.process.returncode))
             if time.monotonic() > deadline:
                 raise SandboxError(f"{name} was not {what} within {seconds:.0f} s; {self._last_lines(name)}")

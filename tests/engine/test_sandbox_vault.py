@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
+import time
 import uuid
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import psycopg
 import pytest
 
 from sandbox import Endpoints
+from sandbox.logs import CAP_BYTES, predecessor
 
 pytestmark = pytest.mark.engine
 
@@ -41,6 +43,21 @@ def test_the_audit_log_names_the_request_and_hides_the_secret(vault: httpx.Clien
     assert canary not in log.read_text()
     assert log.stat().st_mode & 0o777 == 0o600
     vault.delete(f"sys/mounts/{mount}").raise_for_status()
+
+
+def test_a_full_audit_log_is_put_aside_and_vault_goes_on_in_a_new_one(vault: httpx.Client, sandbox_state: Path) -> None:
+    log = sandbox_state / "logs" / "vault-audit.log"
+    with log.open("ab") as stream:
+        stream.write(b"x" * CAP_BYTES)
+    deadline = time.monotonic() + 15
+    while not predecessor(log).exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    while not (log.exists() and "sys/mounts" in log.read_text()):
+        assert time.monotonic() < deadline
+        vault.get("sys/mounts").raise_for_status()
+        time.sleep(0.1)
+    assert log.stat().st_size < CAP_BYTES
 
 
 def test_a_pod_identity_logs_in_and_gets_a_database_user_that_ends_with_its_lease(
