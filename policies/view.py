@@ -1,7 +1,7 @@
 """What a rule sees of a resource: plain values, whatever the engine's protocol looks like."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
@@ -64,10 +64,16 @@ class ResourceView:
         return value if isinstance(value, str) and value else None
 
     def texts(self) -> Iterator[tuple[Path, str]]:
-        """Yield every known string at any depth, keys of mappings too, with the path it stands at."""
+        """Yield every known string at any depth, with the path it stands at."""
         for path, value in _walk((), dict(self.props)):
             if isinstance(value, str):
                 yield path, value
+
+    def keys(self) -> Iterator[tuple[Path, str]]:
+        """Yield every key of a mapping at any depth, with its path."""
+        for path, value in _walk((), dict(self.props), containers=True):
+            if isinstance(value, dict):
+                yield from (((*path, key), key) for key in value)
 
     def unknowns(self) -> Iterator[Path]:
         """Yield the path of every value that is not known yet."""
@@ -76,16 +82,17 @@ class ResourceView:
                 yield path
 
 
-def _walk(path: Path, value: Value) -> Iterator[tuple[Path, Value]]:
+def _walk(path: Path, value: Value, *, containers: bool = False) -> Iterator[tuple[Path, Value]]:
+    """Yield every scalar below `value`; with `containers`, mappings and lists too."""
+    inner: Iterable[tuple[str | int, Value]] = ()
     if isinstance(value, dict):
-        for key, inner in value.items():
-            yield (*path, key), key
-            yield from _walk((*path, key), inner)
+        inner = value.items()
     elif isinstance(value, list):
-        for index, inner in enumerate(value):
-            yield from _walk((*path, index), inner)
-    else:
+        inner = enumerate(value)
+    if containers or not isinstance(value, dict | list):
         yield path, value
+    for step, below in inner:
+        yield from _walk((*path, step), below, containers=containers)
 
 
 def show(path: Path) -> str:

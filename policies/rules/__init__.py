@@ -3,13 +3,15 @@
 from typing import Final
 
 from policies.facts import Facts
-from policies.rules import pol_01, pol_02, pol_03, pol_11, pol_30, pol_33, pol_34
+from policies.rules import pol_01, pol_02, pol_03, pol_11, pol_15, pol_17, pol_30, pol_33, pol_34
 from policies.rules.rule import Rule, Violation
 from policies.view import ResourceView
 
 __all__ = ["RULES", "Rule", "Violation", "judge"]
 
-RULES: Final = (pol_30.RULE, pol_01.RULE, pol_02.RULE, pol_03.RULE, pol_11.RULE, pol_33.RULE, pol_34.RULE)
+RULES: Final[tuple[Rule, ...]] = tuple(
+    module.RULE for module in (pol_30, pol_01, pol_02, pol_03, pol_11, pol_15, pol_17, pol_33, pol_34)
+)
 
 _UNDECIDED = Violation((), "the rule cannot decide, the policy pack's configuration is incomplete", "See POL-30.")
 

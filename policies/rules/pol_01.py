@@ -7,6 +7,7 @@ Vault and state. A container image may name production's registry: the sandbox m
 
 import re
 from collections.abc import Iterator
+from itertools import chain
 
 from policies.facts import Facts
 from policies.production import find_production
@@ -40,7 +41,7 @@ def _check(resource: ResourceView, facts: Facts) -> Iterator[Violation]:
     fix = "Use an address of the sandbox, or set factory:i_mean_prod if production is really meant."
     if not _can_be_lifted(resource):
         fix = "Use an address of the sandbox; i_mean_prod does not count for DNS, mail, Vault and state."
-    for path, text in resource.texts():
+    for path, text in chain(resource.texts(), resource.keys()):
         for mark in find_production(_without_registry(path, text), facts):
             yield Violation(path, f"a sandbox stack names {mark}", fix)
 
