@@ -240,7 +240,7 @@ def config_validate(
 @config_app.command("reference")
 def config_reference() -> None:
     """Print the reference of all keys, which docs/configuration.md holds."""
-    from stacks.settings import reference
+    from stacks.settings.reference import reference
 
     typer.echo(reference(), nl=False)
 

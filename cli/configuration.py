@@ -13,7 +13,7 @@ import typer
 from cli.errors import InputError
 from cli.stack import PROJECT, STACK_NAME, Stack, files
 from stacks.settings import Problem, SettingsError, exit_status, load, production_fingerprints, render, validate_files
-from stacks.settings.reference import starter
+from stacks.settings.starter import starter
 from stacks.settings.schema import Settings
 from stacks.settings.yaml_file import read
 

@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import os
 import shlex
+import shutil
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -56,13 +57,17 @@ def prepare(*, sandbox: bool, report: Callable[[str], None]) -> EngineHome:
 
     Raises ToolError.
     """
-    pulumi = toolchain.ensure(["pulumi"], report)["pulumi"]
+    engine = toolchain.ensure(["pulumi"], report)["pulumi"]
     if _is_official():
-        return EngineHome(pulumi, PluginSet.OFFICIAL, {"PATH": _path_with([pulumi.parent])})
+        return EngineHome(engine, PluginSet.OFFICIAL, {"PATH": _path_with([engine.parent])})
     home = state_dir() / "pulumi-home"
-    host = _write_language_host(home / "bin")
+    # The engine looks for language hosts beside its own binary, and warns of one that it finds elsewhere.
+    _write_script(home / "bin" / "pulumi-language-python", "toolchain.language_host")
+    for program in engine.parent.iterdir():
+        _place(program, home / "bin")
+    pulumi = home / "bin" / engine.name
     environment = {
-        "PATH": _path_with([host.parent, pulumi.parent]),
+        "PATH": _path_with([pulumi.parent]),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "PULUMI_DISABLE_REGISTRY_RESOLVE": "true",
     }
@@ -89,18 +94,23 @@ def _plugin_folder(home: Path, name: str) -> Path:
     return home / "plugins" / f"resource-{name}-v{package_version(name)}"
 
 
-def _write_language_host(folder: Path) -> Path:
-    host = folder / "pulumi-language-python"
-    _write_script(host, "toolchain.language_host")
-    return host
+def _place(program: Path, folder: Path) -> None:
+    """Give the program a name in this folder that does not resolve to another: a hard link, or a copy."""
+    placed = folder / program.name
+    if placed.exists() and (placed.samefile(program) or placed.stat().st_mtime_ns == program.stat().st_mtime_ns):
+        return
+    fresh = folder / f".{program.name}.{os.getpid()}"
+    try:
+        os.link(program, fresh)
+    except OSError:
+        shutil.copy2(program, fresh)
+    fresh.replace(placed)
 
 
 def _write_script(path: Path, module: str) -> None:
     """Write an executable that becomes `python -m module` of this checkout; `exec`, so that signals reach it."""
-    text = (
-        "#!/bin/sh\n"
-        f'PYTHONPATH={shlex.quote(str(ROOT))}${{PYTHONPATH:+:$PYTHONPATH}} exec {shlex.quote(sys.executable)} -m {module} "$@"\n'
-    )
+    search_path = f"{shlex.quote(str(ROOT))}${{PYTHONPATH:+:$PYTHONPATH}}"
+    text = f'#!/bin/sh\nPYTHONPATH={search_path} exec {shlex.quote(sys.executable)} -m {module} "$@"\n'
     if path.is_file() and path.read_text("utf-8") == text:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
