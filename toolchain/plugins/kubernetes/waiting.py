@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Callable
 
 from toolchain.plugins.kit import Context, ProviderError
 
@@ -12,6 +11,7 @@ from .readiness import DELETE_SECONDS, HopelessError, pods_of, rule_of
 
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 1.0
+_now = time.monotonic
 
 
 class NotReadyError(Exception):
@@ -76,15 +76,14 @@ def until_gone(objects: Objects, target: Target, uid: str | None, context: Conte
 class _Pause:
     """Sleeps ever longer between two looks; says so when the time is over or the user has interrupted."""
 
-    def __init__(self, timeout: float, cancelled: threading.Event, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, timeout: float, cancelled: threading.Event) -> None:
         self._timeout = timeout
         self._cancelled = cancelled
-        self._clock = clock
-        self._end = clock() + timeout
+        self._end = _now() + timeout
         self._length = _FIRST_PAUSE
 
     def __call__(self) -> str | None:
-        left = self._end - self._clock()
+        left = self._end - _now()
         if left <= 0:
             return f"is not done after {self._timeout:g} s"
         if self._cancelled.wait(min(self._length, left)):
