@@ -1,7 +1,7 @@
-"""What each committed stack builds: a readable snapshot of its graph, and a table written by hand from the requirements.
+"""What each committed stack builds: a readable snapshot of its graph, and a table written by hand from the spec.
 
-The snapshot shows every change of the graph in a diff; whether the graph is right is what the table says. After a wanted
-change: `FACTORY_UPDATE_GRAPHS=1 pytest tests/unit/settings/test_graphs.py`, then read the diff.
+The snapshot shows every change of the graph in a diff; whether the graph is right is what the table says. After a
+wanted change: `FACTORY_UPDATE_GRAPHS=1 pytest tests/unit/settings/test_graphs.py`, then read the diff.
 """
 
 import os
