@@ -23,6 +23,7 @@ def serve(provider: Provider) -> NoReturn:
 
     The engine waits for a plugin which ignores its SIGINT, so this one answers it by leaving.
     """
+    parent = os.getppid()  # asked first: an engine which dies during the start is noticed too
     done = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: done.set())
@@ -34,7 +35,6 @@ def serve(provider: Provider) -> NoReturn:
     server.start()
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
-    parent = os.getppid()
     while os.getppid() == parent and not done.wait(_PARENT_POLL_SECONDS):
         pass
     service.cancelled.set()

@@ -48,9 +48,7 @@ def _answer(method: _Method[_Response]) -> _Method[_Response]:
         except Exception as error:  # noqa: BLE001 its text is not told: it may hold a secret
             where = traceback.extract_tb(error.__traceback__)[-1]
             place = f"{where.filename.rsplit('/', 1)[-1]}:{where.lineno}"
-            message = (
-                f"the {self.name} plugin failed by a mistake of its own: {type(error).__name__} at {place}: {error}"
-            )
+            message = f"the local {self.name} plugin failed by a mistake of its own: {type(error).__name__} at {place}."
             rpc.abort(grpc.StatusCode.UNKNOWN, message)
         raise AssertionError  # abort() never returns
 

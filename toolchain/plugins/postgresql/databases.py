@@ -91,7 +91,9 @@ class Database(Resource):
         owner = sql.Identifier(*future)
         with self.server.acting_for(connection, *former, *future):
             self._alter(connection, new, "OWNER TO {}", owner)
-        if new["alterObjectOwnership"] and former:
+        # The role which made the cluster owns the system's objects too, and those cannot be given away.
+        system = "SELECT 1 FROM pg_roles WHERE rolname = ANY(%s) AND oid < 16384"
+        if new["alterObjectOwnership"] and former and not connection.execute(system, (former,)).fetchone():
             with (
                 self.server.connection(new["name"]) as inside,
                 self.server.acting_for(inside, *former, *future),
