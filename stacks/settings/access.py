@@ -54,7 +54,6 @@ class Access:
     kubernetes: KubernetesAccess | None = None
     vault: VaultAccess | None = None
     postgres: PostgresAccess | None = None
-    reviewer_token: str | None = field(default=None, repr=False)
 
     def hosts(self) -> dict[str, str]:
         """Return the host each connection goes to, by configuration section."""
@@ -80,7 +79,7 @@ def access(
                 problems += error.problems
     if problems:
         raise SettingsError(problems)
-    return Access(**found, reviewer_token=endpoints.kubernetes.reviewer_token if endpoints else None)
+    return Access(**found)
 
 
 def select_context(config: object, context: str, directory: FilePath) -> KubernetesAccess:

@@ -57,13 +57,12 @@ class VaultEndpoint(_Endpoint):
 
 
 class KubernetesEndpoint(_Endpoint):
-    """The API server, its administrator's kubeconfig, and the token with which Vault asks for token reviews."""
+    """The API server and its administrator's kubeconfig."""
 
     server: str
     kubeconfig: str = Field(repr=False)
     context: str
     ca_cert_pem: str
-    reviewer_token: str | None = Field(default=None, repr=False)
 
 
 class Endpoints(_Endpoint):
@@ -85,7 +84,6 @@ PLACEHOLDER: Final = Endpoints(
         kubeconfig="",
         context="sandbox",
         ca_cert_pem="placeholder",
-        reviewer_token=None,
     ),
 )
 """Stands for the embedded backends while a file is only validated; nothing ever connects to it."""

@@ -1,4 +1,4 @@
-"""A stack file handed to the program as the engine does it, with stand-ins for what only an operator or a sandbox has."""
+"""A stack file handed to the program as the engine does it, with stand-ins for what operator and sandbox add."""
 
 from __future__ import annotations
 
