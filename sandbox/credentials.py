@@ -22,9 +22,12 @@ class Credentials(BaseModel):
     pgbouncer_auth: str = Field(repr=False, min_length=1)
 
 
-def load_or_make(path: Path) -> Credentials:
-    """Read the passwords, generating them the first time; raises `SandboxError` on a damaged file."""
-    if not path.exists():
+def load_or_make(path: Path, data: Path) -> Credentials:
+    """Read the passwords, generating them the first time, which is before `data` exists.
+
+    Raises `SandboxError` when the file is damaged, or missing beside data that it alone opens.
+    """
+    if not path.exists() and not data.exists():
         made = Credentials(postgres=secrets.token_urlsafe(_BYTES), pgbouncer_auth=secrets.token_urlsafe(_BYTES))
         write_private(path, made.model_dump_json().encode() + b"\n")
         return made
@@ -32,5 +35,5 @@ def load_or_make(path: Path) -> Credentials:
         return Credentials.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         raise SandboxError(
-            f"{path} is damaged, and with it the passwords of the data: ./factory sandbox reset"
+            f"{path} is missing or damaged, and nothing else opens {data}: restore it, or ./factory sandbox reset"
         ) from error

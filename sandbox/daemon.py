@@ -39,7 +39,7 @@ class Daemon:
         self._layout = layout
         self._tools = tools
         self._ports = load_or_choose(layout.ports)
-        self._credentials = load_or_make(layout.credentials)
+        self._credentials = load_or_make(layout.credentials, postgres.data(layout))
         self._cluster = kubernetes.Cluster(layout, self._ports["kube-apiserver"])
         self._runner = Runner(layout)
 

@@ -68,6 +68,6 @@ def unprivileged_user() -> tuple[int, int] | None:
 
 
 def hand_over(path: Path) -> None:
-    """Give a file or directory to the user of the unprivileged backends."""
+    """Give a file or directory to the user of the unprivileged backends; never what a link leads to."""
     if (user := unprivileged_user()) is not None:
-        os.chown(path, *user)
+        os.chown(path, *user, follow_symlinks=False)

@@ -1,4 +1,7 @@
-"""Start, stop, crash, conflict: what happens to the processes, the ports and the data. A sandbox of its own."""
+"""Start, stop, crash, conflict: what happens to the processes, the ports and the data.
+
+One sandbox lives through these tests in the order in which they stand, because each start costs seconds.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import httpx
 import psycopg
 import pytest
 
@@ -230,6 +232,26 @@ def test_a_stale_record_never_leads_to_a_strangers_process(state: Path, lines: l
         stranger.wait()
 
 
+def test_without_a_pooler_the_rest_works_and_the_missing_hop_is_named(
+    state: Path, lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = Sandbox(state)
+    box.stop(lines.append)
+    ensure = toolchain.ensure
+
+    def without_pgbouncer(names: Sequence[str], report: Callable[[str], None]) -> dict[str, Path]:
+        return {name: path for name, path in ensure(names, report).items() if name != "pgbouncer"}
+
+    monkeypatch.setattr(toolchain, "ensure", without_pgbouncer)
+    endpoints = box.start(lines.append)
+    assert endpoints.pooler is None
+    assert query(endpoints, "SELECT rolcanlogin FROM pg_roles WHERE rolname = 'pgbouncer_auth'") == [(True,)]
+    status = box.status()
+    assert status.state is SandboxState.RUNNING
+    assert "APP-07" in status.uncovered[0]
+    assert status.uncovered[0] in lines
+
+
 def test_a_port_held_by_another_program_is_named_with_its_holder(state: Path, lines: list[str]) -> None:
     box = Sandbox(state)
     box.stop(lines.append)
@@ -240,7 +262,7 @@ def test_a_port_held_by_another_program_is_named_with_its_holder(state: Path, li
         assert f"port {port} (vault) is in use by process {os.getpid()}" in str(caught.value)
         assert "ports.json" in str(caught.value)
         assert box.status().state is SandboxState.STOPPED
-    assert restart(state, lines).vault.address.endswith(f":{port}")
+    assert load_or_choose(Layout(state).ports)["vault"] == port
 
 
 def test_two_starts_at_once_give_one_sandbox(state: Path, lines: list[str]) -> None:
@@ -281,9 +303,21 @@ def test_an_interrupt_of_the_caller_does_not_end_it(state: Path, lines: list[str
     assert Sandbox(state).status().state is SandboxState.RUNNING
 
 
-def test_a_start_that_fails_says_why_and_leaves_nothing_running(state: Path, lines: list[str]) -> None:
+def test_lost_unseal_keys_are_told_and_not_replaced(state: Path, lines: list[str]) -> None:
     box = Sandbox(state)
     box.stop(lines.append)
+    keys = Layout(state).cluster_keys
+    hidden = keys.with_suffix(".hidden")
+    keys.rename(hidden)
+    try:
+        with pytest.raises(SandboxError, match=r"cluster-keys\.json is gone .* sandbox reset"):
+            box.start(lines.append)
+    finally:
+        hidden.rename(keys)
+
+
+def test_a_start_that_fails_says_why_and_leaves_nothing_running(state: Path, lines: list[str]) -> None:
+    box = Sandbox(state)
     configuration = Layout(state).postgres / "data" / "global" / "pg_control"
     hidden = configuration.with_suffix(".hidden")
     configuration.rename(hidden)
@@ -297,21 +331,6 @@ def test_a_start_that_fails_says_why_and_leaves_nothing_running(state: Path, lin
     finally:
         hidden.rename(configuration)
     assert query(restart(state, lines), "SELECT answer FROM kept") == [(42,)]
-
-
-def test_lost_unseal_keys_are_told_and_not_replaced(state: Path, lines: list[str]) -> None:
-    box = Sandbox(state)
-    box.stop(lines.append)
-    keys = Layout(state).cluster_keys
-    hidden = keys.with_suffix(".hidden")
-    keys.rename(hidden)
-    try:
-        with pytest.raises(SandboxError, match=r"cluster-keys\.json is gone .* sandbox reset"):
-            box.start(lines.append)
-    finally:
-        hidden.rename(keys)
-    endpoints = restart(state, lines)
-    assert httpx.get(f"{endpoints.vault.address}/v1/sys/health", verify=False).json()["sealed"] is False  # noqa: S501 - the question is only whether it is sealed
 
 
 def test_reset_is_refused_without_yes_and_deletes_everything_with_it(state: Path, lines: list[str]) -> None:

@@ -53,8 +53,9 @@ def test_damaged_endpoints_are_an_error_that_repeats_no_secret(tmp_path: Path) -
 
 def test_passwords_are_made_once_and_are_different(tmp_path: Path) -> None:
     path = tmp_path / "credentials.json"
-    made = load_or_make(path)
-    assert load_or_make(path) == made
+    made = load_or_make(path, tmp_path / "data")
+    (tmp_path / "data").mkdir()
+    assert load_or_make(path, tmp_path / "data") == made
     assert len({made.postgres, made.pgbouncer_auth}) == 2
     assert min(len(made.postgres), len(made.pgbouncer_auth)) >= 32
     assert made.postgres not in repr(made)
@@ -65,8 +66,15 @@ def test_damaged_passwords_are_an_error_that_repeats_nothing(tmp_path: Path) -> 
     path = tmp_path / "credentials.json"
     path.write_text('{"postgres": "s3cret"}')
     with pytest.raises(SandboxError, match="sandbox reset") as caught:
-        load_or_make(path)
+        load_or_make(path, tmp_path / "data")
     assert "s3cret" not in str(caught.value)
+
+
+def test_new_passwords_are_not_made_for_data_that_has_others(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    with pytest.raises(SandboxError, match=r"credentials\.json is missing"):
+        load_or_make(tmp_path / "credentials.json", tmp_path / "data")
+    assert not (tmp_path / "credentials.json").exists()
 
 
 def test_a_private_file_replaces_the_old_one_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
