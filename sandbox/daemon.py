@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 
-from sandbox.backends import etcd, kubernetes, objects, pooler, postgres, vault, volumes
+from sandbox.backends import addresses, etcd, kubernetes, objects, pooler, postgres, vault, volumes
 from sandbox.credentials import load_or_make
 from sandbox.endpoints import Endpoints, KubernetesEndpoint, PoolerEndpoint, PostgresEndpoint, VaultEndpoint
 from sandbox.errors import SandboxError
@@ -136,19 +136,10 @@ class Daemon:
                         "kube-apiserver", partial(objects.established, api), _READY_SECONDS, "serving every definition"
                     )
                 )
-                token = tasks.create_task(self._reviewer_token(api))
+                tasks.create_task(self._ready("kube-controller-manager", partial(objects.accounts_made, api)))
         # It has no port to ask: what counts is that it still runs (see `check`).
         self._runner.ready("kube-scheduler")
-        return self._cluster.endpoint(token.result())
-
-    async def _reviewer_token(self, api: httpx.AsyncClient) -> str:
-        """Wait for the token the controller manager makes; that it does shows that it works."""
-
-        async def made() -> bool:
-            return await objects.reviewer_token(api) is not None
-
-        await self._ready("kube-controller-manager", made)
-        return await objects.reviewer_token(api) or ""
+        return self._cluster.endpoint()
 
     async def _ready(self, name: str, probe: Callable[[], Awaitable[bool]]) -> None:
         await self._runner.until(name, probe, _READY_SECONDS)
@@ -162,6 +153,7 @@ class Daemon:
                 self._rotate_audit_log()
                 try:
                     await volumes.provision(api)
+                    await addresses.publish(api)
                 except httpx.TransportError:
                     pass  # a backend that is down is told by the record; the duty is done at a later tick
                 except SandboxError as error:
