@@ -117,11 +117,12 @@ def _files(inputs: Properties) -> Properties:
 
 
 def _collect(stream: IO[bytes], into: list[str], log: Callable[[str], None] | None) -> None:
-    for line in stream:
-        text = line.decode(errors="replace")
-        into.append(text)
-        if log is not None:
-            log(text.rstrip("\n"))
+    with stream:
+        for line in stream:
+            text = line.decode(errors="replace")
+            into.append(text)
+            if log is not None:
+                log(text.rstrip("\n"))
 
 
 def _feed(stream: IO[bytes], text: str) -> None:

@@ -6,6 +6,7 @@ import functools
 import importlib
 import inspect
 import re
+import threading
 import types
 import typing
 from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
@@ -19,6 +20,8 @@ from .diff import format_path
 from .handler import Failure
 from .values import UNKNOWN, Archive, Asset, Path, Properties, Value, decode
 
+_IMPORTS = threading.RLock()
+"""The SDKs import their modules when first used, and half-imported ones are visible to other threads."""
 _KINDS = {str: "a string", bool: "a boolean", int: "a whole number", float: "a number"}
 
 
@@ -34,27 +37,31 @@ class InputTypes:
 
     def resource(self, token: str, inputs: Properties) -> list[Failure]:
         """Failures of a resource's inputs: token, property names (also nested), types, required ones missing."""
-        cls = self._resource_class(token)
-        if cls is None:
-            return [Failure("", f"{self.package} has no resource {token}{_did_you_mean(token, self._resources)}")]
-        return list(_object(cls, inputs, (), token))
+        with _IMPORTS:
+            cls = self._resource_class(token)
+            if cls is None:
+                return [Failure("", f"{self.package} has no resource {token}{_did_you_mean(token, self._resources)}")]
+            return list(_object(cls, inputs, (), token))
 
     def function(self, token: str, arguments: Properties) -> list[Failure]:
         """Failures of a function's arguments."""
-        function = self._function(token)
-        if function is None:
-            return [Failure("", f"{self.package} has no function {token}")]
-        hints = {_camel(name): hint for name, hint in typing.get_type_hints(function).items() if name != "return"}
-        hints.pop("opts", None)
-        return list(_members(hints, (), arguments, (), token))
+        with _IMPORTS:
+            function = self._function(token)
+            if function is None:
+                return [Failure("", f"{self.package} has no function {token}")]
+            hints = {_camel(name): hint for name, hint in typing.get_type_hints(function).items() if name != "return"}
+            hints.pop("opts", None)
+            return list(_members(hints, (), arguments, (), token))
 
     def config(self, config: Properties) -> list[Failure]:
         """Failures of the provider's own configuration, as :meth:`parse_config` returned it."""
-        return list(_object(self._provider_class, config, (), f"the provider of {self.package}"))
+        with _IMPORTS:
+            return list(_object(self._provider_class, config, (), f"the provider of {self.package}"))
 
     def parse_config(self, config: Properties) -> Properties:
         """Read configuration values from the JSON text in which Pulumi hands over everything but strings."""
-        hints = sdk.input_type_types(self._provider_class)
+        with _IMPORTS:
+            hints = sdk.input_type_types(self._provider_class)
         return {key: value if hints.get(key) is str else _from_json(value) for key, value in config.items()}
 
     @functools.cached_property
