@@ -52,6 +52,8 @@ def test_a_custom_resource_is_validated_by_its_definition(
         made = plugin.create(token, "first", widget("first", size=1))
         assert made.outputs["spec"] == {"size": 1, "color": "red"}
         assert refreshed(plugin, made).inputs == made.inputs
+        with pytest.raises(RefusedError, match="exists already"):
+            plugin.create(token, "again", widget("first", size=2))
         for preview in (True, False):
             with pytest.raises(RefusedError, match="sise"):
                 plugin.create(token, "typo", widget("typo", size=1, sise=2), preview=preview)

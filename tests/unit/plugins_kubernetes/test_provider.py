@@ -36,6 +36,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "unknown context": ({"kubeconfig": KUBECONFIG, "context": "d"}, "has no context 'd'; it has 'c'"),
     "unknown cluster": ({"kubeconfig": KUBECONFIG, "cluster": "d"}, "has no cluster 'd'; it has 'c'"),
     "client-side apply": ({"kubeconfig": KUBECONFIG, "enableServerSideApply": False}, "always applies on the server"),
+    "skipping": ({"kubeconfig": KUBECONFIG, "skipUpdateUnreachable": True}, "cannot check inputs without the cluster"),
     "render mode": ({"kubeconfig": KUBECONFIG, "renderYamlToDirectory": "x"}, "has no render mode"),
 }
 

@@ -119,10 +119,13 @@ def gone(objects: Objects, context: Context, timeout: float | None = None) -> No
     until_gone(objects, TARGET, "1", context, timeout)  # type: ignore[arg-type]
 
 
-def test_a_deletion_ends_when_the_object_is_gone_or_another_has_its_name(context: Context, clock: Interruption) -> None:
+def test_a_deletion_ends_when_the_object_is_gone_or_another_has_its_name(
+    context: Context, clock: Interruption, said: list[str]
+) -> None:
     gone(Objects(volume("Bound"), None), context)
     gone(Objects(volume("Bound"), volume("Bound", uid="2")), context)
     assert 0 < clock.now < 1
+    assert said == ["waiting until it is gone"] * 2
 
 
 def test_a_deletion_which_hangs_names_what_holds_it(context: Context) -> None:

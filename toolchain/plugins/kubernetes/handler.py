@@ -59,7 +59,6 @@ class Options:
     upsert: bool = False
     """Let a create take an existing object over."""
     delete_unreachable: bool = False
-    skip_update_unreachable: bool = False
     show_deprecations: bool = True
     mutability: Mutability = field(default_factory=Mutability)
 
@@ -120,7 +119,10 @@ class KubernetesObject(Handler):
             target = self._located(context, identity)
             live = self._objects.read(target)
         except UnreachableError as error:
-            return self._read_unreachable(context, error, State(identity, old_inputs, old_outputs))
+            if not self._options.delete_unreachable:
+                raise
+            context.warn(f"{error} {identity} is taken for deleted (deleteUnreachable).")
+            return None
         if live is None:
             return None
         manager = old_outputs.get(MANAGER)
@@ -150,15 +152,7 @@ class KubernetesObject(Handler):
                 return old_outputs | _foreseen(news)
             live = self._dry_run(context, target, news, manager, force=self._force(news))
             return outputs(live, news, manager) if live else old_outputs | _foreseen(news)
-        try:
-            live = self._objects.apply(
-                target, manifest(news), manager, force=self._force(news), warn=self._warn(context)
-            )
-        except UnreachableError as error:
-            if not self._options.skip_update_unreachable:
-                raise
-            context.warn(f"{error} The update is skipped (skipUpdateUnreachable).")
-            return old_outputs
+        live = self._objects.apply(target, manifest(news), manager, force=self._force(news), warn=self._warn(context))
         return self._settled(context, target, live, news, manager)
 
     def delete(self, context: Context, identity: str, old_inputs: Properties, old_outputs: Properties) -> None:
@@ -275,6 +269,8 @@ class KubernetesObject(Handler):
         except ProviderError:
             rendered = item  # somebody made it something which cannot become ours again in place
         found = fields.settle(item, seen, fields.project(item, rendered, form, fields.owned(rendered, manager)))
+        if manager is None:
+            found = _with_our_annotations(found, item)
         return wanted if fields.same(found, item) else with_string_data(found, wanted)
 
     def _as_wanted(self, context: Context, identity: str, news: Properties, old_inputs: Properties) -> Properties:
@@ -289,15 +285,6 @@ class KubernetesObject(Handler):
             return _with_our_annotations(seen, news)
         made = fields.project(news, with_string_data(rendered, news), {}, {})
         return _with_our_annotations(fields.settle(news, seen, made), news)
-
-    def _read_unreachable(self, context: Context, error: UnreachableError, state: State) -> State | None:
-        if self._options.delete_unreachable:
-            context.warn(f"{error} {state.identity} is taken for deleted (deleteUnreachable).")
-            return None
-        if self._options.skip_update_unreachable:
-            context.warn(f"{error} The last known state is kept (skipUpdateUnreachable).")
-            return state
-        raise error
 
     # -- names and places
 

@@ -16,6 +16,7 @@ _PACKAGE = "pulumi_kubernetes"
 _REFUSED = {
     "renderYamlToDirectory": "this local plugin has no render mode",
     "alwaysRender": "this local plugin has no render mode",
+    "skipUpdateUnreachable": "this local plugin cannot check inputs without the cluster",
 }
 
 
@@ -54,7 +55,7 @@ class KubernetesProvider(Provider):
         failures = [
             Failure(key, f"{reason}: leave {key} out")
             for key, reason in _REFUSED.items()
-            if config.get(key) is not None
+            if config.get(key) not in (None, False)
         ]
         if config.get("enableServerSideApply") is False:
             failures.append(Failure("enableServerSideApply", "this local plugin always applies on the server"))
@@ -80,7 +81,6 @@ class KubernetesProvider(Provider):
             force=config.get("enablePatchForce") is True,
             upsert=config.get("upsertExistingObjects") is True,
             delete_unreachable=config.get("deleteUnreachable") is True,
-            skip_update_unreachable=config.get("skipUpdateUnreachable") is True,
             show_deprecations=config.get("suppressDeprecationWarnings") is not True,
             mutability=Mutability(
                 secrets=config.get("enableSecretMutable") is True,

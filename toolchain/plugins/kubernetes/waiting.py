@@ -5,7 +5,7 @@ import time
 
 from toolchain.plugins.kit import Context, ProviderError
 
-from .client import ApiError, Object, UnreachableError
+from .client import Object
 from .objects import Objects, Target
 from .readiness import DELETE_SECONDS, HopelessError, pods_of, rule_of
 
@@ -64,13 +64,16 @@ def missing_now(objects: Objects, live: Object) -> list[str]:
 def until_gone(objects: Objects, target: Target, uid: str | None, context: Context, timeout: float | None) -> None:
     """Wait until the object is gone, or another has taken its name; raises :class:`ProviderError` in time."""
     pause = _Pause(timeout or DELETE_SECONDS, context.cancelled)
+    said = ""
     while True:
         live = objects.read(target)
         if live is None or (uid is not None and live["metadata"].get("uid") != uid):
             return
         if (end := pause()) is not None:
             raise ProviderError(f"{target} {end}: it still exists{_hold(live)}.")
-        context.status(f"waiting for {target} to be gone{_hold(live)}")
+        if (message := f"waiting until it is gone{_hold(live)}") != said:
+            said = message
+            context.status(said)
 
 
 class _Pause:
@@ -96,7 +99,7 @@ def _details(objects: Objects, live: Object) -> list[str]:
     """Return what pods and events tell; the reasons for the failure do not depend on getting them."""
     try:
         return [*pods_of(live, objects)[:3], *objects.warnings(live)]
-    except (ApiError, UnreachableError):
+    except ProviderError:
         return []
 
 
