@@ -114,7 +114,8 @@ class VaultFoundation(pulumi.ComponentResource):
             path=paths.jwt,
             oidc_discovery_url=args.discovery_url,
             oidc_discovery_ca_pem=args.discovery_ca_pem,
-            jwt_validation_pubkeys=list(args.public_keys) or None,
+            # Vault gives a key back without the newline that ends a PEM block in a file.
+            jwt_validation_pubkeys=[key.strip() for key in args.public_keys] or None,
             bound_issuer=args.issuer,
             opts=child_options(self, self._opts),
         )
