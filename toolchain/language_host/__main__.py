@@ -13,7 +13,10 @@ from toolchain.language_host.host import PythonHost
 
 
 def _exit_at_once(_signal: int, _frame: FrameType | None) -> None:
-    # The engine waits 15 s and more for a host that handles the signal politely.
+    # The engine waits 15 s and more for a host that handles the signal politely, and 5 s for whoever keeps this
+    # process's standard output open: a program that the policy pack has refused, for instance.
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
     os._exit(0)
 
 
