@@ -54,11 +54,6 @@ class KubernetesEndpoint(_Section):
     kubeconfig: str = Field(description="A whole kubeconfig (YAML) with the administrator's key (secret).", repr=False)
     context: str = Field(description="The context of that kubeconfig.")
     ca_cert_pem: str = Field(description="PEM of the authority that signed the server's certificate.")
-    reviewer_token: str = Field(
-        description="Token of the ServiceAccount `tools/vault` (role system:auth-delegator): with it a Vault outside "
-        "the cluster calls TokenReview (secret).",
-        repr=False,
-    )
 
 
 class Endpoints(_Section):

@@ -78,7 +78,7 @@ class Cluster:
         """Return the controller manager; each controller has a ServiceAccount of its own."""
         argv = (
             str(program),
-            *self._client("kube-controller-manager"),
+            f"--kubeconfig={self.kubeconfig('kube-controller-manager')}",
             "--leader-elect=false",
             "--secure-port=0",
             "--use-service-account-credentials=true",
@@ -95,7 +95,7 @@ class Cluster:
         """Return the scheduler."""
         argv = (
             str(program),
-            *self._client("kube-scheduler"),
+            f"--kubeconfig={self.kubeconfig('kube-scheduler')}",
             "--leader-elect=false",
             "--secure-port=0",
             "--profiling=false",
@@ -117,14 +117,13 @@ class Cluster:
         environment = {"HOME": str(self._directory), "GOMEMLIMIT": "150MiB"}
         return Service("kwok", argv, environment=environment)
 
-    def endpoint(self, reviewer_token: str) -> KubernetesEndpoint:
+    def endpoint(self) -> KubernetesEndpoint:
         """Describe the API server for the stacks."""
         return KubernetesEndpoint(
             server=self.server,
             kubeconfig=self._kubeconfig_text("factory-admin", self.admin),
             context=CONTEXT,
             ca_cert_pem=self.authority.pem,
-            reviewer_token=reviewer_token,
         )
 
     def kubeconfig(self, name: str, *, organization: str = "") -> Path:
@@ -134,17 +133,10 @@ class Cluster:
         write_private(path, self._kubeconfig_text(name, pair).encode())
         return path
 
-    def _client(self, name: str) -> tuple[str, ...]:
-        kubeconfig = self.kubeconfig(name)
-        return tuple(f"--{flag}={kubeconfig}" for flag in _KUBECONFIG_FLAGS)
-
     def _kubeconfig_text(self, user: str, pair: KeyPair) -> str:
         return render_kubeconfig(
             self.server, self.authority.pem, user, pair.certificate.read_text(), pair.key.read_text()
         )
-
-
-_KUBECONFIG_FLAGS = ("kubeconfig", "authentication-kubeconfig", "authorization-kubeconfig")
 
 
 def render_kubeconfig(server: str, authority_pem: str, user: str, certificate_pem: str, key_pem: str) -> str:

@@ -1,4 +1,4 @@
-"""What the cluster has before any stack is applied: definitions, namespaces, machines, Vault's reviewer.
+"""What the cluster has before any stack is applied: definitions, namespaces, machines, a storage class.
 
 Applied at every start by server-side apply, so it is idempotent and heals what was deleted.
 """
@@ -6,11 +6,9 @@ Applied at every start by server-side apply, so it is idempotent and heals what 
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import ssl
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,31 +23,21 @@ FIELD_MANAGER = "factory-sandbox"
 HERE = Path(__file__).resolve().parent.parent
 CRD_DIRECTORY = HERE / "crds"
 CLUSTER_OBJECTS = HERE / "objects" / "cluster.yaml"
-REVIEWER_SECRET = "/api/v1/namespaces/tools/secrets/vault-token-reviewer"  # noqa: S105 - a path, not a secret
 
 _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _TIMEOUT_SECONDS = 15
-_CLUSTER_SCOPED = frozenset(
-    {"Namespace", "Node", "ClusterRoleBinding", "StorageClass", "CSIDriver", "CustomResourceDefinition"}
-)
+_CLUSTER_SCOPED = frozenset({"Namespace", "Node", "StorageClass", "CSIDriver", "CustomResourceDefinition"})
 Document = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Where:
-    """The address of one object below the API server."""
-
-    path: str
-
-    @classmethod
-    def of(cls, document: Document) -> Where:
-        """Derive the address from the object itself."""
-        api_version, kind = document["apiVersion"], document["kind"]
-        root = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
-        plural = kind.lower() + ("es" if kind.endswith("s") else "s")
-        metadata = document["metadata"]
-        namespace = "" if kind in _CLUSTER_SCOPED else f"/namespaces/{metadata.get('namespace', 'default')}"
-        return cls(f"{root}{namespace}/{plural}/{metadata['name']}")
+def path_of(document: Document) -> str:
+    """Derive the address of an object below the API server from the object itself."""
+    api_version, kind = document["apiVersion"], document["kind"]
+    root = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
+    plural = kind.lower() + ("es" if kind.endswith("s") else "s")
+    metadata = document["metadata"]
+    namespace = "" if kind in _CLUSTER_SCOPED else f"/namespaces/{metadata.get('namespace', 'default')}"
+    return f"{root}{namespace}/{plural}/{metadata['name']}"
 
 
 def client(cluster: Cluster) -> httpx.AsyncClient:
@@ -107,11 +95,9 @@ async def nodes_ready(api: httpx.AsyncClient) -> bool:
     return bool(items) and all(_holds(item, "Ready") for item in items)
 
 
-async def reviewer_token(api: httpx.AsyncClient) -> str | None:
-    """Return the token of Vault's ServiceAccount, once the controller manager has made it."""
-    document = (await api.get(REVIEWER_SECRET)).raise_for_status().json()
-    token = document.get("data", {}).get("token")
-    return base64.b64decode(token).decode() if token else None
+async def accounts_made(api: httpx.AsyncClient) -> bool:
+    """Tell whether the controller manager has given a shared namespace its ServiceAccount."""
+    return (await api.get("/api/v1/namespaces/tools/serviceaccounts/default")).is_success
 
 
 @cache
@@ -144,7 +130,7 @@ async def _apply(api: httpx.AsyncClient, documents: Iterable[Document]) -> None:
 
 async def _apply_one(api: httpx.AsyncClient, document: Document) -> None:
     answer = await api.patch(
-        Where.of(document).path,
+        path_of(document),
         content=json.dumps(document),
         headers={"Content-Type": "application/apply-patch+yaml"},
         params={"fieldManager": FIELD_MANAGER, "force": "true", "fieldValidation": "Strict"},

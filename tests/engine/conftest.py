@@ -49,6 +49,21 @@ def vault(sandbox: Endpoints) -> Iterator[httpx.Client]:
         yield client
 
 
+@pytest.fixture(scope="session")
+def reviewer_token(kube: httpx.Client) -> str:
+    """A token that may call TokenReview and nothing else, as a Vault outside the cluster has one."""
+    name = "engine-tests-reviewer"
+    kube.post("/api/v1/namespaces/tools/serviceaccounts", json={"metadata": {"name": name}}).raise_for_status()
+    binding = {
+        "metadata": {"name": name},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:auth-delegator"},
+        "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": "tools"}],
+    }
+    kube.post("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", json=binding).raise_for_status()
+    answer = kube.post(f"/api/v1/namespaces/tools/serviceaccounts/{name}/token", json={"spec": {}}).raise_for_status()
+    return str(answer.json()["status"]["token"])
+
+
 def kube_client(endpoints: Endpoints, directory: Path) -> httpx.Client:
     """Return a client that logs in as the kubeconfig's user."""
     user = yaml.safe_load(endpoints.kubernetes.kubeconfig)["users"][0]["user"]

@@ -256,13 +256,13 @@ def request_token(kube: httpx.Client, namespace: str, audience: str) -> str:
     return str(answer.raise_for_status().json()["status"]["token"])
 
 
-def review(sandbox: Endpoints, token: str, audience: str) -> Document:
+def review(sandbox: Endpoints, reviewer_token: str, token: str, audience: str) -> Document:
     """Ask the way Vault does: with the token of its own ServiceAccount."""
     context = ssl.create_default_context(cadata=sandbox.kubernetes.ca_cert_pem)
     with httpx.Client(base_url=sandbox.kubernetes.server, verify=context, timeout=20) as client:
         answer = client.post(
             "/apis/authentication.k8s.io/v1/tokenreviews",
-            headers={"Authorization": f"Bearer {sandbox.kubernetes.reviewer_token}"},
+            headers={"Authorization": f"Bearer {reviewer_token}"},
             json={
                 "apiVersion": "authentication.k8s.io/v1",
                 "kind": "TokenReview",
@@ -274,16 +274,17 @@ def review(sandbox: Endpoints, token: str, audience: str) -> Document:
 
 
 def test_vault_can_review_a_token_made_for_it_and_no_other(
-    sandbox: Endpoints, kube: httpx.Client, namespace: str
+    sandbox: Endpoints, kube: httpx.Client, namespace: str, reviewer_token: str
 ) -> None:
     until(lambda: kube.get(f"/api/v1/namespaces/{namespace}/serviceaccounts/default").is_success)
     token = request_token(kube, namespace, "vault")
-    good = review(sandbox, token, "vault")
+    good = review(sandbox, reviewer_token, token, "vault")
     assert good["authenticated"] is True
     assert good["user"]["username"] == f"system:serviceaccount:{namespace}:default"
     assert good["audiences"] == ["vault"]
-    assert not review(sandbox, token, "somebody-else").get("authenticated")
-    assert not review(sandbox, request_token(kube, namespace, "somebody-else"), "vault").get("authenticated")
+    assert not review(sandbox, reviewer_token, token, "somebody-else").get("authenticated")
+    other = request_token(kube, namespace, "somebody-else")
+    assert not review(sandbox, reviewer_token, other, "vault").get("authenticated")
     claims = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
     assert claims["aud"] == ["vault"]
 

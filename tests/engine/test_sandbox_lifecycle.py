@@ -116,7 +116,7 @@ def test_a_second_start_does_nothing(state: Path, lines: list[str]) -> None:
 
 def test_no_secret_is_in_an_argument_or_in_the_environment_of_a_process(state: Path) -> None:
     endpoints = Endpoints.load(state)
-    secrets = {endpoints.postgres.password, endpoints.vault.root_token, endpoints.kubernetes.reviewer_token}
+    secrets = {endpoints.postgres.password, endpoints.vault.root_token}
     if endpoints.pooler:
         secrets.add(endpoints.pooler.auth_password)
     processes = all_processes(state)

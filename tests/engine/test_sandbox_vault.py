@@ -61,7 +61,7 @@ def test_a_full_audit_log_is_put_aside_and_vault_goes_on_in_a_new_one(vault: htt
 
 
 def test_a_pod_identity_logs_in_and_gets_a_database_user_that_ends_with_its_lease(
-    sandbox: Endpoints, vault: httpx.Client, kube: httpx.Client
+    sandbox: Endpoints, vault: httpx.Client, kube: httpx.Client, reviewer_token: str
 ) -> None:
     """The chain of APP-07 by hand, as far as the backends carry it."""
     name = f"t-{uuid.uuid4().hex[:8]}"
@@ -73,7 +73,7 @@ def test_a_pod_identity_logs_in_and_gets_a_database_user_that_ends_with_its_leas
         json={
             "kubernetes_host": sandbox.kubernetes.server,
             "kubernetes_ca_cert": sandbox.kubernetes.ca_cert_pem,
-            "token_reviewer_jwt": sandbox.kubernetes.reviewer_token,
+            "token_reviewer_jwt": reviewer_token,
         },
     ).raise_for_status()
     vault.post(

@@ -98,7 +98,7 @@ def test_the_schemas_carry_no_upstream_text(name: str) -> None:
     ],
 )
 def test_the_address_of_an_object_follows_from_it(document: dict[str, Any], path: str) -> None:
-    assert objects.Where.of(document).path == path
+    assert objects.path_of(document) == path
 
 
 def test_the_cluster_has_three_machines_and_the_shared_namespaces() -> None:

@@ -24,7 +24,6 @@ ENDPOINTS = Endpoints(
         kubeconfig="s3cret-kubeconfig",
         context="c",
         ca_cert_pem="pem",
-        reviewer_token="s3cret-reviewer",
     ),
 )
 
