@@ -63,7 +63,6 @@ def test_one_changed_field_is_one_change(program: Program, server: Client, place
     assert server.get(path("deployments", place, "web"))["status"]["availableReplicas"] == 2
 
 
-@pytest.mark.usefixtures("restored")
 def test_edited_and_deleted_objects_show_and_are_repaired(program: Program, server: Client, place: str) -> None:
     edit: Object = {"spec": {"replicas": 3}, "metadata": {"annotations": {"example.test/theirs": "kept"}}}
     server.request("PATCH", path("deployments", place, "web"), body=edit, content_type=MERGE)

@@ -44,7 +44,7 @@ def live(applied: Mapping[str, Any] = APPLIED) -> Object:
     entries = [
         {"manager": OURS, "operation": "Apply", "fieldsV1": applied},
         {"manager": "other", "operation": "Update", "fieldsV1": THEIRS},
-        {"manager": OURS, "operation": "Update", "subresource": "status", "fieldsV1": {"f:status": {}}},
+        {"manager": OURS, "operation": "Apply", "subresource": "status", "fieldsV1": {"f:status": {}}},
     ]
     return {
         "metadata": {
@@ -99,6 +99,11 @@ def test_a_value_which_the_server_treats_as_one_is_seen_whole() -> None:
     found = seen(item)
     assert found["spec"]["selector"] == {"matchLabels": {"app": "web", "more": "x"}}
     assert found["spec"]["args"] == ["a", "b", "c"]
+
+
+def test_items_which_another_added_to_a_list_of_unknown_kind_are_seen() -> None:
+    assert fields.project({"args": ["a"]}, {"args": ["a", "b"]}, {}, {}) == {"args": ["a", "b"]}
+    assert fields.project({"args": ["a", "b"]}, {"args": ["a"]}, {}, {}) == {"args": ["a"]}
 
 
 def test_what_we_own_beyond_our_inputs_is_seen() -> None:
