@@ -122,7 +122,8 @@ class Role(Resource):
         """Read attributes, settings, memberships and whether the password is still the wanted one."""
         found = self.server.rows(
             """
-            SELECT r.*, coalesce(r.rolvaliduntil, 'infinity')::text AS valid_until,
+            SELECT rolsuper, rolcreatedb, rolcreaterole, rolinherit, rolcanlogin, rolreplication, rolbypassrls,
+                   rolconnlimit, rolconfig, coalesce(r.rolvaliduntil, 'infinity')::text AS valid_until,
                    coalesce(r.rolvaliduntil, 'infinity') = %(valid)s::timestamptz AS same_validity,
                    ARRAY(SELECT DISTINCT pg_get_userbyid(roleid)::text FROM pg_auth_members
                          WHERE member = r.oid ORDER BY 1) AS roles
