@@ -135,7 +135,10 @@ def build(
 async def _build(
     program: Callable[[], Mapping[str, Any] | None], monitor: _Monitor, project: str, stack_name: str
 ) -> Graph:
-    settings.set_root_resource(None)  # type: ignore[arg-type]  # an earlier program's belongs to another loop
+    tasks = _watch_tasks()
+    settings.set_root_resource(None)  # type: ignore[arg-type]  # what an earlier program left belongs to another loop
+    settings.SETTINGS.outputs.clear()
+    settings.SETTINGS.rpc_manager.clear()
     pulumi.runtime.set_mocks(monitor.mocks, project=project, stack=stack_name, preview=False, monitor=monitor)
     exports: dict[str, Any] = {}
     declared: Mapping[str, Any] = {}
@@ -153,10 +156,28 @@ async def _build(
             raise GraphError(message)
         exports[name] = {"secret": resolved} if await output.is_secret() else resolved
     await _finished("the rest", stack.wait_for_rpcs())
-    left = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in left:
-        await _finished("a task which the program started and did not await", task)
+    for task in tasks:
+        if not task.done():
+            await _finished("a task which the program started and did not await", task)
+        elif task._log_traceback:  # asyncio's own mark of an exception that nobody looked at
+            await _finished("a task whose failure the program did not notice", task)
     return Graph(nodes=tuple(monitor.nodes), exports=exports)
+
+
+def _watch_tasks() -> list[asyncio.Task[Any]]:
+    """Keep every task of this loop, so that none fails unseen."""
+    tasks: list[asyncio.Task[Any]] = []
+
+    def factory(loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> asyncio.Task[Any]:
+        task = asyncio.Task(work, loop=loop, **options)
+        tasks.append(task)
+        return task
+
+    running = asyncio.get_running_loop()
+    running.set_task_factory(factory)
+    # Failures are looked for here; asyncio would report them once more, whenever the garbage is collected.
+    running.set_exception_handler(lambda _loop, _context: None)
+    return tasks
 
 
 async def _finished(what: str, work: Any, *, passes: bool = False) -> Any:
@@ -179,23 +200,21 @@ def _contains(value: Any, wanted: object) -> bool:
     return bool(value is wanted or (isinstance(value, str) and value == wanted))
 
 
-class _NoLookUps(pulumi_mocks.Mocks):
-    """A component builds; it does not look anything up."""
+class _Unused(pulumi_mocks.Mocks):
+    """What Pulumi's monitor asks; ours answers by itself."""
 
     def new_resource(self, args: pulumi_mocks.MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
-        message = f"{args.typ} {args.name} went around the monitor"
-        raise GraphError(message)
+        raise NotImplementedError
 
     def call(self, args: pulumi_mocks.MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
-        message = f"the program called {args.token}: a component gets what it needs as arguments"
-        raise GraphError(message)
+        raise NotImplementedError
 
 
 class _Monitor(pulumi_mocks.MockMonitor):
     """Records whole requests (Pulumi's mocks do not see options) and answers each with its inputs."""
 
     def __init__(self, computed: Computed | None, project: str, stack_name: str) -> None:
-        super().__init__(_NoLookUps())
+        super().__init__(_Unused())
         self.nodes: list[Node] = []
         self._computed = computed
         self._prefix = f"urn:pulumi:{stack_name}::{project}::"
@@ -235,6 +254,16 @@ class _Monitor(pulumi_mocks.MockMonitor):
         for name, value in extra.items():
             answer.update({name: _secret(value) if name in request.additionalSecretOutputs else value})
         return resource_pb2.RegisterResourceResponse(urn=urn, id=f"{request.name}-id", object=answer)
+
+    def Invoke(self, request: Any) -> Any:  # noqa: N802 - the name is Pulumi's
+        """Refuse look-ups: a component gets what it needs as arguments."""
+        message = f"the program called {request.tok}: a component gets what it needs as arguments"
+        raise GraphError(message)
+
+    def ReadResource(self, request: Any) -> Any:  # noqa: N802 - the name is Pulumi's
+        """Refuse to adopt what is not declared."""
+        message = f"the program reads {request.type} {request.name}: a component declares"
+        raise GraphError(message)
 
     def RegisterResourceOutputs(self, request: Any) -> Any:  # noqa: N802 - the name is Pulumi's
         """Refuse a component output which never resolves."""
