@@ -42,6 +42,7 @@ class Daemon:
         self._credentials = load_or_make(layout.credentials, postgres.data(layout))
         self._cluster = kubernetes.Cluster(layout, self._ports["kube-apiserver"])
         self._runner = Runner(layout)
+        self._complaints: set[str] = set()
 
     async def run(self) -> bool:
         """Run until SIGTERM or SIGINT; returns whether everything had come up."""
@@ -147,20 +148,23 @@ class Daemon:
 
     async def _watch(self, stop: asyncio.Task[bool]) -> None:
         """Do the small regular duties until told to stop. A crashed backend is reported by status, not hidden."""
-        complaint = ""
         async with objects.client(self._cluster) as api:
             while not stop.done():
                 self._rotate_audit_log()
-                try:
-                    await volumes.provision(api)
-                    await addresses.publish(api)
-                except httpx.TransportError:
-                    pass  # a backend that is down is told by the record; the duty is done at a later tick
-                except SandboxError as error:
-                    if str(error) != complaint:
-                        complaint = str(error)
-                        print(complaint, file=sys.stderr, flush=True)
+                for duty in (volumes.provision, addresses.publish):
+                    await self._do(duty, api)
                 await asyncio.wait({stop}, timeout=_TICK_SECONDS)
+
+    async def _do(self, duty: Callable[[httpx.AsyncClient], Awaitable[None]], api: httpx.AsyncClient) -> None:
+        """Do a duty; a complaint is logged once, and does not keep the other duties from being done."""
+        try:
+            await duty(api)
+        except httpx.TransportError:
+            pass  # a backend that is down is told by the record; the duty is done at a later tick
+        except SandboxError as error:
+            if str(error) not in self._complaints:
+                self._complaints.add(str(error))
+                print(error, file=sys.stderr, flush=True)
 
     def _rotate_audit_log(self) -> None:
         log = vault.audit_log(self._layout)

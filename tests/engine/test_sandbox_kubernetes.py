@@ -381,6 +381,14 @@ def test_the_pod_of_a_job_succeeds(kube: httpx.Client, namespace: str) -> None:
     until(lambda: kube.get(f"{jobs}/once").json()["status"].get("succeeded") == 1)
 
 
+def test_an_ingress_gets_an_address(kube: httpx.Client, namespace: str) -> None:
+    ingresses = f"/apis/networking.k8s.io/v1/namespaces/{namespace}/ingresses"
+    backend = {"service": {"name": "web", "port": {"number": 80}}}
+    rule = {"host": "web.example.test", "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}
+    kube.post(ingresses, json={"metadata": {"name": "web"}, "spec": {"rules": [rule]}}).raise_for_status()
+    until(lambda: kube.get(f"{ingresses}/web").json()["status"]["loadBalancer"].get("ingress") == [{"ip": "127.0.0.1"}])
+
+
 def test_the_shared_namespaces_exist(kube: httpx.Client) -> None:
     for name in ("argocd", "tools"):
         assert kube.get(f"/api/v1/namespaces/{name}").json()["status"]["phase"] == "Active"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from sandbox.backends import etcd, kubernetes, pooler, postgres, vault, volumes
+from sandbox.backends import addresses, etcd, kubernetes, pooler, postgres, vault, volumes
 from sandbox.credentials import Credentials
 from sandbox.endpoints import Endpoints
 from sandbox.errors import SandboxError
@@ -182,3 +182,17 @@ def test_a_volume_is_what_its_claim_asks_for_and_reserved_for_it() -> None:
 def test_somebody_elses_volume_is_not_touched() -> None:
     assert not volumes.made_here({"metadata": {"name": "x"}})
     assert not volumes.made_here({"metadata": {"annotations": {"pv.kubernetes.io/provisioned-by": "other"}}})
+
+
+@pytest.mark.parametrize(
+    ("plural", "item", "expected"),
+    [
+        ("ingresses", {"spec": {}}, True),
+        ("ingresses", {"spec": {}, "status": {"loadBalancer": {}}}, True),
+        ("ingresses", {"spec": {}, "status": addresses.ADDRESS}, False),
+        ("services", {"spec": {"type": "LoadBalancer"}}, True),
+        ("services", {"spec": {"type": "ClusterIP"}}, False),
+    ],
+)
+def test_only_what_waits_for_an_address_gets_one(plural: str, item: dict[str, Any], expected: bool) -> None:
+    assert addresses.waits(item, plural) is expected
