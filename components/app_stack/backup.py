@@ -8,9 +8,9 @@ from pulumi_command import local
 from ..options import child_options
 from .app import App, AppError
 
-__all__ = ["DatabaseBackup"]
+__all__ = ["BACKUP_SCRIPT", "DatabaseBackup"]
 
-_SCRIPT: Final = """
+BACKUP_SCRIPT: Final = """
 set -eu
 umask 077
 mkdir -p "$BACKUP_DIRECTORY"
@@ -21,6 +21,7 @@ test -s "$file.partial"
 mv "$file.partial" "$file"
 printf '%s' "$file"
 """
+"""Dumps into a file that is complete or absent; all it needs comes by the environment."""
 
 
 class DatabaseBackup(pulumi.ComponentResource):
@@ -46,7 +47,7 @@ class DatabaseBackup(pulumi.ComponentResource):
             raise AppError(message)
         dump = local.Command(
             f"{name}-backup",
-            create=_SCRIPT,
+            create=BACKUP_SCRIPT,
             environment={
                 "BACKUP_DIRECTORY": backup.directory,
                 "BACKUP_ROLE": app.names.owner_role,

