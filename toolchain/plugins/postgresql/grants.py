@@ -1,95 +1,16 @@
-"""Privileges on what exists, and default privileges on what will be created."""
+"""Privileges on what exists."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import ClassVar
 
 from psycopg import sql
 
 from toolchain.plugins.kit import UNKNOWN, Failure, Properties, ProviderError
 
 from .connections import Connection
+from .privileges import ALL, EXECUTE, KINDS, PUBLIC, SCHEMALESS, WHOLE, Kind, bad_privileges, grantee, option
 from .resource import Resource
-
-_PUBLIC: Final = "public"
-"""The official provider's name for every role."""
-_ALL: Final = "ALL"
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of object which privileges are on."""
-
-    keyword: str
-    privileges: frozenset[str]
-    query: str
-    """Finds objects with ``name``, ``acl`` (the default one written out), ``owner``."""
-    plural: str = ""
-    """As in ``ON ALL ... IN SCHEMA``; empty if there is no such statement."""
-
-
-def _relations(kinds: str, default: str) -> str:
-    return (
-        f"SELECT relname::text AS name, coalesce(relacl, acldefault('{default}', relowner)) AS acl, "  # noqa: S608 constants
-        "pg_get_userbyid(relowner)::text AS owner FROM pg_class "
-        f"WHERE relnamespace = %(schema)s::regnamespace AND relkind IN ({kinds})"
-    )
-
-
-def _routines(kinds: str) -> str:
-    return (
-        "SELECT format('%%s(%%s)', proname, pg_get_function_identity_arguments(p.oid)) AS name, "  # noqa: S608 constants
-        "coalesce(proacl, acldefault('f', proowner)) AS acl, pg_get_userbyid(proowner)::text AS owner "
-        f"FROM pg_proc p WHERE pronamespace = %(schema)s::regnamespace AND prokind IN ({kinds})"
-    )
-
-
-_TABLE: Final = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER", "MAINTAIN"})
-_EXECUTE: Final = frozenset({"EXECUTE"})
-_USAGE: Final = frozenset({"USAGE"})
-
-KINDS: Final[Mapping[str, Kind]] = {
-    "database": Kind(
-        "DATABASE",
-        frozenset({"CREATE", "CONNECT", "TEMPORARY"}),
-        "SELECT datname::text AS name, coalesce(datacl, acldefault('d', datdba)) AS acl, "
-        "pg_get_userbyid(datdba)::text AS owner FROM pg_database WHERE datname = %(database)s",
-    ),
-    "schema": Kind(
-        "SCHEMA",
-        frozenset({"CREATE", "USAGE"}),
-        "SELECT nspname::text AS name, coalesce(nspacl, acldefault('n', nspowner)) AS acl, "
-        "pg_get_userbyid(nspowner)::text AS owner FROM pg_namespace WHERE nspname = %(schema)s",
-    ),
-    "table": Kind("TABLE", _TABLE, _relations("'r', 'v', 'm', 'p', 'f'", "r"), "TABLES"),
-    "sequence": Kind("SEQUENCE", frozenset({"USAGE", "SELECT", "UPDATE"}), _relations("'S'", "s"), "SEQUENCES"),
-    "function": Kind("FUNCTION", _EXECUTE, _routines("'f', 'a', 'w'"), "FUNCTIONS"),
-    "procedure": Kind("PROCEDURE", _EXECUTE, _routines("'p'"), "PROCEDURES"),
-    "routine": Kind("ROUTINE", _EXECUTE, _routines("'f', 'a', 'w', 'p'"), "ROUTINES"),
-    "foreign_data_wrapper": Kind(
-        "FOREIGN DATA WRAPPER",
-        _USAGE,
-        "SELECT fdwname::text AS name, coalesce(fdwacl, acldefault('F', fdwowner)) AS acl, "
-        "pg_get_userbyid(fdwowner)::text AS owner FROM pg_foreign_data_wrapper",
-    ),
-    "foreign_server": Kind(
-        "FOREIGN SERVER",
-        _USAGE,
-        "SELECT srvname::text AS name, coalesce(srvacl, acldefault('S', srvowner)) AS acl, "
-        "pg_get_userbyid(srvowner)::text AS owner FROM pg_foreign_server",
-    ),
-    "column": Kind(
-        "TABLE",
-        frozenset({"SELECT", "INSERT", "UPDATE", "REFERENCES"}),
-        "SELECT attname::text AS name, coalesce(attacl, acldefault('c', relowner)) AS acl, "
-        "pg_get_userbyid(relowner)::text AS owner FROM pg_attribute JOIN pg_class c ON c.oid = attrelid "
-        "WHERE relnamespace = %(schema)s::regnamespace "
-        "AND relname = %(table)s AND attnum > 0 AND NOT attisdropped",
-    ),
-}
-_WHOLE: Final = frozenset({"database", "schema"})
-"""Kinds where the property of that name is the object."""
-_SCHEMALESS: Final = frozenset({"database", "foreign_data_wrapper", "foreign_server"})
 
 
 @dataclass(frozen=True)
@@ -123,10 +44,10 @@ class Grant(Resource):
         if kind is None:
             yield Failure("objectType", f"must be one of {', '.join(KINDS)}, not {kind_name!r}")
             return
-        yield from _bad_privileges(inputs.get("privileges"), kind.privileges, kind_name)
-        if not inputs.get("schema") and kind_name not in _SCHEMALESS:
+        yield from bad_privileges(inputs.get("privileges"), kind.privileges, kind_name)
+        if not inputs.get("schema") and kind_name not in SCHEMALESS:
             yield Failure("schema", f"is needed for object type {kind_name}")
-        if inputs.get("objects") and kind_name in _WHOLE:
+        if inputs.get("objects") and kind_name in WHOLE:
             yield Failure("objects", f"cannot be given for object type {kind_name}")
         if kind_name == "column":
             if not inputs.get("columns"):
@@ -138,7 +59,7 @@ class Grant(Resource):
 
     def identity(self, inputs: Properties) -> str:
         """Join what the official provider joins."""
-        schema = [] if inputs["objectType"] in _SCHEMALESS else [inputs["schema"]]
+        schema = [] if inputs["objectType"] in SCHEMALESS else [inputs["schema"]]
         parts = [inputs["role"], inputs["database"], *schema, inputs["objectType"]]
         return "_".join([*parts, *inputs.get("objects", ()), *inputs.get("columns", ())])
 
@@ -201,7 +122,7 @@ class Grant(Resource):
             return None
         held = self._held(wanted)
         named = wanted.get("columns") or wanted.get("objects") or ()
-        if len(held) < len(named) or (not held and wanted["objectType"] in _WHOLE):
+        if len(held) < len(named) or (not held and wanted["objectType"] in WHOLE):
             return None
         return self._as_held(wanted, held)
 
@@ -209,11 +130,11 @@ class Grant(Resource):
         """Describe what is held, in the words of the wanted: one object which differs decides."""
         kind = KINDS[wanted["objectType"]]
         listed = set(wanted.get("privileges") or ())
-        option = bool(listed) and wanted["withGrantOption"]
+        grantable = bool(listed) and wanted["withGrantOption"]
         result = wanted
         for each in self._held(wanted) if held is None else held:
             privileges = _spelt(each.privileges, listed, kind)
-            if privileges != listed or (privileges and each.grantable is not option):
+            if privileges != listed or (privileges and each.grantable is not grantable):
                 result = {**wanted, "privileges": sorted(privileges)}
                 if privileges:
                     result["withGrantOption"] = each.grantable
@@ -236,10 +157,10 @@ class Grant(Resource):
             with self.server.connection(self._where(inputs)) as own:
                 return self._held(inputs, own)
         role = "SELECT oid FROM pg_roles WHERE rolname = %s"
-        found = connection.execute(role, (inputs["role"],)).fetchone() if inputs["role"] != _PUBLIC else {"oid": 0}
+        found = connection.execute(role, (inputs["role"],)).fetchone() if inputs["role"] != PUBLIC else {"oid": 0}
         schema = inputs.get("schema", "")
         exists = connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (schema,)).fetchone()
-        if found is None or (inputs["objectType"] not in _SCHEMALESS and not exists):
+        if found is None or (inputs["objectType"] not in SCHEMALESS and not exists):
             return []
         parameters = {
             "grantee": found["oid"],
@@ -256,7 +177,7 @@ class Grant(Resource):
 
     def _role_exists(self, role: str) -> bool:
         query = "SELECT 1 FROM pg_roles WHERE rolname = %(role)s"
-        return role == _PUBLIC or bool(self.server.rows(query, {"role": role}))
+        return role == PUBLIC or bool(self.server.rows(query, {"role": role}))
 
     @staticmethod
     def _where(inputs: Properties) -> str:
@@ -266,125 +187,22 @@ class Grant(Resource):
     @staticmethod
     def _grant(kind: Kind, inputs: Properties) -> sql.Composed:
         wanted = inputs["privileges"]
-        names = "ALL PRIVILEGES" if _ALL in wanted else ", ".join(p for p in wanted if p in kind.privileges)
+        names = "ALL PRIVILEGES" if ALL in wanted else ", ".join(p for p in wanted if p in kind.privileges)
         return sql.SQL("GRANT {}{} ON {} TO {}{}").format(
-            sql.SQL(names), _columns(inputs), _target(kind, inputs), _grantee(inputs), _option(inputs)
+            sql.SQL(names), _columns(inputs), _target(kind, inputs), grantee(inputs), option(inputs)
         )
 
     @staticmethod
     def _revoke(inputs: Properties) -> sql.Composed:
         kind = KINDS[inputs["objectType"]]
         return sql.SQL("REVOKE ALL PRIVILEGES{} ON {} FROM {}").format(
-            _columns(inputs), _target(kind, inputs), _grantee(inputs)
+            _columns(inputs), _target(kind, inputs), grantee(inputs)
         )
-
-
-class DefaultPrivileges(Resource):
-    """``postgresql:index/defaultPrivileges:DefaultPrivileges``; id: role, database, schema, owner, type joined."""
-
-    noun = "default privileges"
-    has_name = False
-    defaults: ClassVar[Properties] = {"withGrantOption": False}
-    sets = ("privileges",)
-    replace_on = ("role", "database", "owner", "schema", "objectType", "withGrantOption")
-    types: ClassVar[Mapping[str, tuple[str, frozenset[str]]]] = {
-        "table": ("r", _TABLE),
-        "sequence": ("S", frozenset({"USAGE", "SELECT", "UPDATE"})),
-        "function": ("f", _EXECUTE),
-        "routine": ("f", _EXECUTE),
-        "type": ("T", _USAGE),
-        "schema": ("n", frozenset({"CREATE", "USAGE"})),
-    }
-
-    def problems(self, inputs: Properties) -> Iterator[Failure]:
-        """Check the type and its privileges."""
-        kind = inputs["objectType"]
-        if kind is UNKNOWN:
-            return
-        if kind not in self.types:
-            yield Failure("objectType", f"must be one of {', '.join(self.types)}, not {kind!r}")
-            return
-        yield from _bad_privileges(inputs.get("privileges"), self.types[kind][1], kind)
-        if kind == "schema" and inputs.get("schema"):
-            yield Failure("schema", "cannot be given for object type schema")
-
-    def identity(self, inputs: Properties) -> str:
-        """Join what the official provider joins."""
-        schema = inputs.get("schema") or "noschema"
-        return "_".join([inputs["role"], inputs["database"], schema, inputs["owner"], inputs["objectType"]])
-
-    def locate(self, identity: str) -> Properties:
-        """Refuse: as with the official provider, default privileges cannot be imported."""
-        raise ProviderError(f"default privileges ({identity}) cannot be imported; create them, which sets the same.")
-
-    def make(self, inputs: Properties) -> None:
-        """Set exactly these default privileges."""
-        kind = sql.SQL({"type": "TYPES"}.get(inputs["objectType"], f"{inputs['objectType'].upper()}S"))
-        scope = sql.SQL("ALTER DEFAULT PRIVILEGES FOR ROLE {}").format(sql.Identifier(inputs["owner"]))
-        if inputs.get("schema"):
-            scope += sql.SQL(" IN SCHEMA {}").format(sql.Identifier(inputs["schema"]))
-
-        def work(connection: Connection) -> None:
-            with self.server.acting_for(connection, inputs["owner"]):
-                revoke = sql.SQL("{} REVOKE ALL ON {} FROM {}")
-                connection.execute(revoke.format(scope, kind, _grantee(inputs)))
-                if inputs.get("privileges"):
-                    names = sql.SQL(", ".join(inputs["privileges"]))
-                    grant = sql.SQL("{} GRANT {} ON {} TO {}{}")
-                    connection.execute(grant.format(scope, names, kind, _grantee(inputs), _option(inputs)))
-
-        self.server.run(work, inputs["database"])
-
-    def change(self, old: Properties, new: Properties) -> None:
-        """Set the new privileges."""
-        del old
-        self.make(new)
-
-    def drop(self, inputs: Properties) -> None:
-        """Revoke them, if both roles still exist."""
-        if self.observe(inputs) is not None:
-            self.make({**inputs, "privileges": []})
-
-    def observe(self, wanted: Properties) -> Properties | None:
-        """Read the default ACL of this owner, schema and type."""
-        found = self.server.rows(
-            """
-            SELECT array_remove(array_agg(DISTINCT a.privilege_type), NULL) AS privileges,
-                   bool_and(a.is_grantable) AS grantable,
-                   EXISTS (SELECT FROM pg_roles WHERE rolname = %(owner)s)
-                   AND (%(role)s = 'public' OR EXISTS (SELECT FROM pg_roles WHERE rolname = %(role)s)) AS there
-            FROM pg_default_acl d
-            LEFT JOIN pg_namespace n ON n.oid = defaclnamespace
-            JOIN LATERAL aclexplode(defaclacl) a ON true
-            LEFT JOIN pg_roles g ON g.oid = a.grantee
-            WHERE pg_get_userbyid(defaclrole) = %(owner)s AND coalesce(nspname, '') = %(schema)s
-              AND defaclobjtype::text = %(type)s AND coalesce(rolname, 'public') = %(role)s
-            """,
-            {"schema": "", **wanted, "type": self.types[wanted["objectType"]][0]},
-            wanted["database"],
-        )
-        row = found[0]
-        if not row["there"]:
-            return None
-        privileges = set(row["privileges"] or ())
-        full = self.types[wanted["objectType"]][1]
-        if _ALL in wanted.get("privileges", ()) and privileges >= full - {"MAINTAIN"}:
-            privileges = {_ALL}
-        option = row["grantable"] if privileges else wanted["withGrantOption"]
-        return {**wanted, "privileges": sorted(privileges), "withGrantOption": option}
-
-
-def _bad_privileges(privileges: list[str] | object, known: frozenset[str], kind: str) -> Iterator[Failure]:
-    for privilege in privileges if isinstance(privileges, list) else ():
-        if privilege is not UNKNOWN and privilege not in known | {_ALL}:
-            yield Failure(
-                "privileges", f"{privilege!r} is no privilege on a {kind}; there are {', '.join(sorted(known))}"
-            )
 
 
 def _spelt(held: frozenset[str], listed: set[str], kind: Kind) -> set[str]:
     """Call all privileges ``ALL`` if that is how they were asked for (MAINTAIN came with version 17)."""
-    return {_ALL} if listed == {_ALL} and held >= kind.privileges - {"MAINTAIN"} else set(held)
+    return {ALL} if listed == {ALL} and held >= kind.privileges - {"MAINTAIN"} else set(held)
 
 
 def _is_meant(name: str, inputs: Properties) -> bool:
@@ -401,16 +219,8 @@ def _read_rest(rest: str) -> Iterator[Properties]:
         yield {"objectType": "database"}
     for kind in KINDS:
         before, found, after = rest.partition(f"_{kind}")
-        if found and kind not in _SCHEMALESS and kind != "column" and (not after or after.startswith("_")):
+        if found and kind not in SCHEMALESS and kind != "column" and (not after or after.startswith("_")):
             yield {"schema": before, "objectType": kind, **({"objects": [after[1:]]} if after else {})}
-
-
-def _grantee(inputs: Properties) -> sql.Composable:
-    return sql.SQL("PUBLIC") if inputs["role"] == _PUBLIC else sql.Identifier(inputs["role"])
-
-
-def _option(inputs: Properties) -> sql.SQL:
-    return sql.SQL(" WITH GRANT OPTION" if inputs["withGrantOption"] else "")
 
 
 def _columns(inputs: Properties) -> sql.Composable:
@@ -421,19 +231,19 @@ def _columns(inputs: Properties) -> sql.Composable:
 
 def _target(kind: Kind, inputs: Properties) -> sql.Composable:
     """Write what the privileges are on."""
-    if inputs["objectType"] in _WHOLE:
+    if inputs["objectType"] in WHOLE:
         return sql.SQL("{} {}").format(sql.SQL(kind.keyword), sql.Identifier(inputs[inputs["objectType"]]))
     if not inputs.get("objects"):
         if not kind.plural:
             raise ProviderError(f"a grant on {inputs['objectType']} needs objects.")
         return sql.SQL("ALL {} IN SCHEMA {}").format(sql.SQL(kind.plural), sql.Identifier(inputs["schema"]))
-    schema = [] if inputs["objectType"] in _SCHEMALESS else [inputs["schema"]]
+    schema = [] if inputs["objectType"] in SCHEMALESS else [inputs["schema"]]
     names = [_qualified(schema, name, kind) for name in inputs["objects"]]
     return sql.SQL("{} {}").format(sql.SQL(kind.keyword), sql.SQL(", ").join(names))
 
 
 def _qualified(schema: list[str], name: str, kind: Kind) -> sql.Composable:
     bare, parenthesis, arguments = name.partition("(")
-    if kind.privileges is not _EXECUTE or not parenthesis:
+    if kind.privileges is not EXECUTE or not parenthesis:
         return sql.Identifier(*schema, name)
     return sql.Identifier(*schema, bare) + sql.SQL(f"({arguments}")

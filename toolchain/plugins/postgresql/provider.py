@@ -8,8 +8,9 @@ from toolchain.plugins.kit import Backend, Failure, InputTypes, Properties, Prov
 
 from .connections import Address, Server
 from .databases import Database, Extension, Schema
+from .default_privileges import DefaultPrivileges
 from .functions import Function
-from .grants import DefaultPrivileges, Grant
+from .grants import Grant
 from .resource import Resource
 from .roles import GrantRole, Role
 
