@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,8 +75,17 @@ def test_failures_are_one_sentence(plugin: PluginProcess, server: SshServer, tmp
     assert not (tmp_path / "ran").exists()
     with pytest.raises(RefusedError, match="the command ended with exit status 4: oops"):
         plugin.create(COMMAND, "x", {"connection": server.connection, "create": "echo oops >&2; exit 4"})
+
+
+def test_what_takes_too_long_is_ended(plugin: PluginProcess, server: SshServer, tmp_path: Path) -> None:
+    started = time.monotonic()
+    inputs = {"connection": server.connection, "create": f"echo $$ > {tmp_path}/pid; exec sleep 300"}
     with pytest.raises(RefusedError, match="the remote work was ended: out of time"):
-        plugin.create(COMMAND, "x", {"connection": server.connection, "create": "sleep 60"}, timeout=1)
+        plugin.create(COMMAND, "x", inputs, timeout=3)
+    assert time.monotonic() - started < 30
+    # OpenSSH passes no signal on to a command of root, so it may go on there; here it is over.
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
 
 
 def test_files_are_copied(plugin: PluginProcess, server: SshServer, tmp_path: Path) -> None:

@@ -88,10 +88,16 @@ async def _execute(context: Context, command: str, inputs: Properties, environme
     ):
         process.stdin.write(inputs.get("stdin") or "")
         process.stdin.write_eof()
-        stdout, stderr = await asyncio.gather(
-            *(_collect(stream, context, shown=name in shown) for name, stream in _streams(process))
-        )
-        done = await process.wait()
+        try:
+            stdout, stderr = await asyncio.gather(
+                *(_collect(stream, context, shown=name in shown) for name, stream in _streams(process))
+            )
+            done = await process.wait()
+        except asyncio.CancelledError:
+            # The server closes a channel only when its command has ended: do not wait for that.
+            process.terminate()
+            connection.close()
+            raise
         number = done.returncode
         return Result(stdout, stderr, -1 if number is None else number)
 
