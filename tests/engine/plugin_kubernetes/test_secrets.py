@@ -14,6 +14,7 @@ pytestmark = pytest.mark.engine
 def test_values_of_a_secret_are_marked_and_never_shown(forcing: PluginProcess, server: Client, namespace: str) -> None:
     wanted: Object = {"metadata": {"namespace": namespace, "name": "login"}, "stringData": {"a": "canary-1", "b": "2"}}
     made = forcing.create(SECRET, "login", wanted)
+    assert ("stringData",) in made.secret_inputs
     assert {("data",), ("stringData",)} <= made.secret_outputs
     assert made.outputs["stringData"] == {"a": "canary-1", "b": "2"}
     found = refreshed(forcing, made)

@@ -126,7 +126,7 @@ class Handler(Protocol):
         """Remove it; an object which is already gone is no error."""
 
     def secrets(self, token: str, secret_inputs: Paths) -> Paths:
-        """Paths of outputs which are secret besides those of the inputs: always, or because some input is.
+        """Paths of inputs and outputs which are secret besides the inputs given so: always, or because some input is.
 
         The paths of secret inputs are applied to the outputs by the kit and need not be returned.
         """

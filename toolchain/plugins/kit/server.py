@@ -153,7 +153,10 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
         failures = self.provider.types.resource(context.token, news)
         if not failures:
             news, failures = self._handler(context).check(context, olds, news)
-        return provider_pb2.CheckResponse(inputs=encode(news, secrets), failures=map(_failure, failures))
+        if failures:
+            return provider_pb2.CheckResponse(inputs=request.news, failures=map(_failure, failures))
+        # The engine stores these inputs: what is always secret is marked here too, however it was given.
+        return provider_pb2.CheckResponse(inputs=self._marked(context, news, secrets))
 
     @_answer
     def Diff(  # noqa: N802
@@ -174,7 +177,7 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
         inputs, secrets = decode(request.properties)
         context = self._context(request, secrets, preview=request.preview, timeout=request.timeout)
         identity, outputs = self._handler(context).create(context, inputs)
-        return provider_pb2.CreateResponse(id=identity, properties=self._outputs(context, outputs, secrets))
+        return provider_pb2.CreateResponse(id=identity, properties=self._marked(context, outputs, secrets))
 
     @_answer
     def Read(  # noqa: N802
@@ -191,8 +194,8 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
         secrets = input_secrets | output_secrets
         return provider_pb2.ReadResponse(
             id=state.identity,
-            inputs=self._outputs(context, state.inputs, secrets),
-            properties=self._outputs(context, state.outputs, secrets),
+            inputs=self._marked(context, state.inputs, secrets),
+            properties=self._marked(context, state.outputs, secrets),
         )
 
     @_answer
@@ -206,7 +209,7 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
         news, secrets = decode(request.news)
         context = self._context(request, secrets, preview=request.preview, timeout=request.timeout)
         outputs = self._handler(context).update(context, request.id, old_inputs, old_outputs, news)
-        return provider_pb2.UpdateResponse(properties=self._outputs(context, outputs, secrets))
+        return provider_pb2.UpdateResponse(properties=self._marked(context, outputs, secrets))
 
     @_answer
     def Delete(self, request: provider_pb2.DeleteRequest, rpc: grpc.ServicerContext) -> empty_pb2.Empty:  # noqa: N802
@@ -229,8 +232,8 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
         detail.Pack(
             provider_pb2.ErrorResourceInitFailed(
                 id=error.identity,
-                properties=self._outputs(context, error.outputs, secrets),
-                inputs=self._outputs(context, inputs if error.inputs is None else error.inputs, secrets),
+                properties=self._marked(context, error.outputs, secrets),
+                inputs=self._marked(context, inputs if error.inputs is None else error.inputs, secrets),
                 reasons=error.reasons,
             )
         )
@@ -252,8 +255,8 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
         config, _ = decode(struct)
         return self.provider.types.parse_config({key: config[key] for key in config if key not in _ENGINE_KEYS})
 
-    def _outputs(self, context: Context, outputs: Mapping[str, Any], secrets: Paths) -> struct_pb2.Struct:
-        return encode(outputs, secrets | self._handler(context).secrets(context.token, secrets))
+    def _marked(self, context: Context, values: Mapping[str, Any], secrets: Paths) -> struct_pb2.Struct:
+        return encode(values, secrets | self._handler(context).secrets(context.token, secrets))
 
     def _context(
         self,
