@@ -49,6 +49,11 @@ class Providers:
             kubeconfig=pulumi.Output.secret(target.kubeconfig),
             context=target.context,
             enable_server_side_apply=True,
+            # A field edited by hand belongs to whoever edited it: without this, `up` could not repair it.
+            enable_patch_force=True,
+            # The names of these objects are given, so a change is made in place, with nothing missing meanwhile.
+            enable_secret_mutable=True,
+            enable_config_map_mutable=True,
         )
 
     @cached_property
