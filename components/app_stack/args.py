@@ -333,6 +333,20 @@ class AppStackArgs(Model):
         return self
 
     @model_validator(mode="after")
+    def _vault_has_something_to_open(self) -> Self:
+        if self.uses_vault:
+            return self
+        keys = ("ops_policies", "service_account_names", "service_account_namespaces")
+        given = [f"vault.{key}" for key in keys if getattr(self.vault, key)]
+        if given:
+            message = (
+                f"{', '.join(given)} would open nothing: an application without a database and without "
+                "vault.config_keys has nothing in Vault (APPG-30); add vault.config_keys, or remove this"
+            )
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
     def _exposure_is_consistent(self) -> Self:
         if len(set(self.exposure)) != len(self.exposure):
             raise ValueError("exposure names a class twice: remove one")
