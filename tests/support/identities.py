@@ -137,4 +137,4 @@ def ci_token(private_key: str, claims: Mapping[str, Any], *, audience: str, life
     """Sign a token as the forge's CI would for one repository."""
     now = int(time.time())
     payload = {"iat": now, "nbf": now - 1, "exp": now + lifetime, "aud": audience, **claims}
-    return jwt.encode(payload, private_key, algorithm="RS256")
+    return jwt.encode(payload, private_key, algorithm="ES256")
