@@ -12,7 +12,7 @@ from typing import Any
 from components.app_stack.app import App
 from components.app_stack.args import AppStackArgs, Delivery
 from components.app_stack.platform import PlatformArgs
-from components.naming import NamingError, conflicts
+from components.naming import DOCUMENTED, NamingError, conflicts
 from components.services.vault.args import VaultFoundationArgs
 
 from . import guards
@@ -189,6 +189,7 @@ def _needs(draft: Draft) -> Iterator[Problem]:
 
 
 def _names(draft: Draft) -> Iterator[Problem]:
+    yield from _unresolved_names(draft)
     if draft.platform is None:
         return
     classes = draft.platform.exposure
@@ -212,6 +213,22 @@ def _names(draft: Draft) -> Iterator[Problem]:
             databases[name] = app.names.database
     for clash in conflicts(hosts, databases):
         yield draft.problem(("apps", clash.app), *split_advice(clash.message))
+
+
+def _unresolved_names(draft: Draft) -> Iterator[Problem]:
+    """Judge the names of applications from which, for another mistake, nothing can be derived yet."""
+    declared = draft.raw.get("apps")
+    if not isinstance(declared, Mapping):
+        return
+    strategy = draft.platform.naming if draft.platform else DOCUMENTED
+    for name, app in declared.items():
+        if draft.platform and name in draft.apps:
+            continue
+        platform = isinstance(app, Mapping) and app.get("platform_application") is True
+        try:
+            strategy.check(str(name), platform=platform)
+        except NamingError as error:
+            yield draft.problem(("apps", name), *split_advice(str(error)))
 
 
 def _clients(draft: Draft) -> Iterator[Problem]:
