@@ -7,11 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import toolchain
 from cli.errors import InputError
 from cli.stack import Stack
 from sandbox.endpoints import Endpoints
+from sandbox.supervisor import TOOLS as BACKEND_TOOLS
 from sandbox.supervisor import Sandbox
-from toolchain.engine_home import EngineHome, PluginSet, prepare
+from toolchain.engine_home import EngineHome, PluginSet, prepare, tools
 from toolchain.paths import state_dir
 
 # The sandbox holds nothing worth hiding, and its committed stack file must be readable in every clone.
@@ -44,6 +46,9 @@ def open_session(stack: Stack, report: Report, *, start_backends: bool = True) -
             f"{stack.file.name}: factory:backends is `embedded` but factory:environment is {stack.environment!r}; "
             "the embedded backends serve `environment: sandbox` only"
         )
+    # All at once: one announcement of what has to be built, and one set of build caches.
+    backends = BACKEND_TOOLS if stack.embedded and start_backends else ()
+    toolchain.ensure([*tools(sandbox=stack.sandbox), *backends], report)
     home = prepare(sandbox=stack.sandbox, report=report)
     exports = home.environment | {"PULUMI_STACK": stack.name}
     if stack.embedded:

@@ -14,6 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 
 import toolchain
+from toolchain.lookup import build_only
 from toolchain.paths import ROOT, state_dir
 
 LOCAL_PLUGINS = ("command", "kubernetes", "postgresql")
@@ -47,6 +48,13 @@ def package_version(package: str) -> str:
         Path(str(distribution.locate_file(f"pulumi_{package}/pulumi-plugin.json"))).read_text("utf-8")
     )
     return str(declared["version"])
+
+
+def tools(*, sandbox: bool) -> list[str]:
+    """Return the tools that the engine of a stack consists of, so that they can be had together with others."""
+    engine = toolchain.locate("pulumi")
+    built = build_only() if engine is None else not engine.official
+    return ["pulumi", VAULT_PLUGIN] if sandbox and built else ["pulumi"]
 
 
 def prepare(*, sandbox: bool, report: Callable[[str], None]) -> EngineHome:
