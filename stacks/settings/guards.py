@@ -27,6 +27,7 @@ __all__ = [
     "production_values",
     "resolved_hosts",
     "strings",
+    "surroundings",
     "unseal_path",
 ]
 
@@ -176,6 +177,27 @@ def resolved_hosts(
                 fix = "Give the sandbox a resolver or addresses of its own"
                 problems.append(Problem("", key_path((section,)), rule, fix, value=shown((), host)))
                 break
+    return problems
+
+
+def surroundings(
+    environment: Environment,
+    variables: Mapping[str, str],
+    *,
+    state_url: str | None,
+    embedded: bool,
+    production: Fingerprints,
+) -> list[Problem]:
+    """Everything about a run's environment variables that does not fit its stack (POL-08, POL-10, SBX-08, SBX-11).
+
+    `state_url` is what a sandbox declares. A run whose state backend was chosen by `pulumi login` shows no URL.
+    """
+    problems = environment_variables(environment, variables)
+    if url := variables.get("PULUMI_BACKEND_URL"):
+        home = variables.get("HOME", "")
+        problems += backend_url(
+            environment, url, declared=state_url, embedded=embedded, production=production, home=home
+        )
     return problems
 
 

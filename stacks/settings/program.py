@@ -57,7 +57,11 @@ def _site(variables: Mapping[str, str], directory: FilePath) -> Site:
     production = production_fingerprints(directory) if raw.get("environment") == "sandbox" else guards.Fingerprints()
     source = f"Pulumi.{pulumi.get_stack()}.yaml"
     settings = load(raw, source, production=production, **({"endpoints": endpoints} if endpoints else {}))
-    _guard(settings, production, variables, embedded=embedded)
+    declared = settings.sandbox.state_url if settings.sandbox else None
+    if problems := guards.surroundings(
+        settings.environment, variables, state_url=declared, embedded=embedded, production=production
+    ):
+        raise SettingsError(problems)
     needed = frozenset(needs(dict(settings)))
     reached = access(settings, needed, clear.get("credentials", {}), endpoints)
     if settings.environment == "sandbox" and (
@@ -115,23 +119,6 @@ def _empty(value: object, path: tuple[str, ...]) -> Iterable[Problem]:
     elif not isinstance(value, str) or not value:
         fix = f"Run `pulumi config set --secret --path '{'.'.join(path)}'`"
         yield Problem("", key_path(path), "missing secret: it is empty or no text", fix)
-
-
-def _guard(
-    settings: Settings, production: guards.Fingerprints, variables: Mapping[str, str], *, embedded: bool
-) -> None:
-    problems = guards.environment_variables(settings.environment, variables)
-    if url := variables.get("PULUMI_BACKEND_URL"):
-        problems += guards.backend_url(
-            settings.environment,
-            url,
-            declared=settings.sandbox.state_url if settings.sandbox else None,
-            embedded=embedded,
-            production=production,
-            home=variables.get("HOME", ""),
-        )
-    if problems:
-        raise SettingsError(problems)
 
 
 def _addresses(host: str) -> list[str]:
