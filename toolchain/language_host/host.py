@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import Queue
 from typing import IO
@@ -99,7 +99,7 @@ class PythonHost(language_pb2_grpc.LanguageRuntimeServicer):
         program = subprocess.Popen(
             [*arguments, str(Path(directory, entry)), *request.args], cwd=request.pwd, env=environment
         )
-        context.add_callback(lambda: program.poll() is None and program.terminate())
+        context.add_callback(lambda: _end(program))
         status = program.wait()
         if status == STATUS_ERROR_SHOWN:
             return language_pb2.RunResponse(bail=True)
@@ -125,7 +125,7 @@ class PythonHost(language_pb2_grpc.LanguageRuntimeServicer):
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
-        context.add_callback(lambda: pack.poll() is None and pack.terminate())
+        context.add_callback(lambda: _end(pack))
         yield from _output_of(pack)
         yield language_pb2.RunPluginResponse(exitcode=pack.wait())
 
@@ -172,19 +172,28 @@ class PythonHost(language_pb2_grpc.LanguageRuntimeServicer):
         return Empty()
 
 
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.terminate()
+
+
 def _output_of(process: subprocess.Popen[bytes]) -> Iterator[language_pb2.RunPluginResponse]:
     """Yield both streams of the process as they come, until both are closed."""
     messages: Queue[language_pb2.RunPluginResponse | None] = Queue()
 
-    def forward(stream: IO[bytes], name: str) -> None:
+    def forward(stream: IO[bytes], wrap: Callable[[bytes], language_pb2.RunPluginResponse]) -> None:
         for line in stream:
-            messages.put(language_pb2.RunPluginResponse(**{name: line}))
+            messages.put(wrap(line))
         messages.put(None)
 
-    for stream, name in ((process.stdout, "stdout"), (process.stderr, "stderr")):
+    open_streams = 0
+    for stream, wrap in (
+        (process.stdout, lambda line: language_pb2.RunPluginResponse(stdout=line)),
+        (process.stderr, lambda line: language_pb2.RunPluginResponse(stderr=line)),
+    ):
         if stream is not None:
-            threading.Thread(target=forward, args=(stream, name), daemon=True).start()
-    open_streams = 2
+            open_streams += 1
+            threading.Thread(target=forward, args=(stream, wrap), daemon=True).start()
     while open_streams:
         message = messages.get()
         if message is None:

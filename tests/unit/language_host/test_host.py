@@ -77,7 +77,8 @@ def _run(host: language_pb2_grpc.LanguageRuntimeStub, program: Path, status: int
         configSecretKeys=["p:key"],
         info=language_pb2.ProgramInfo(root_directory=str(program), program_directory=str(program), entry_point="."),
     )
-    return host.Run(request)
+    answer: language_pb2.RunResponse = host.Run(request)
+    return answer
 
 
 def test_a_program_gets_what_the_engine_says(host: language_pb2_grpc.LanguageRuntimeStub, tmp_path: Path) -> None:
