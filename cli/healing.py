@@ -8,14 +8,16 @@ it missing and makes it.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 import socket
 import uuid
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cli import processes
 from cli.deterministic_ids import deterministic_id
@@ -29,75 +31,128 @@ from toolchain.paths import state_dir
 RUN_VARIABLE = "FACTORY_RUN"
 
 
-@dataclass(frozen=True)
-class RunMark:
-    """Marks the processes of one run, and remembers the mark until the run has ended by itself."""
+class Run(BaseModel):
+    """One run of the engine: the mark that its processes carry, and the process of this command line that waits for it.
 
-    stack: str
+    `changes` tells a run that may change the stack from a preview, which hinders nobody.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    mark: str
+    owner: ProcessId | None
+    changes: bool
 
     @property
-    def _file(self) -> Path:
-        return state_dir() / "runs" / f"{self.stack}.json"
+    def alive(self) -> bool:
+        """Whether somebody still waits for it."""
+        return self.owner is not None and self.owner.alive()
 
-    def begin(self) -> dict[str, str]:
-        """Note a new run and return the environment variable that its processes carry."""
-        mark = uuid.uuid4().hex
-        self._file.parent.mkdir(mode=0o700, exist_ok=True)
-        self._file.write_text(json.dumps({"mark": mark}), "utf-8")
-        return {RUN_VARIABLE: mark}
+    @property
+    def processes(self) -> list[ProcessId]:
+        """What still runs of it."""
+        return processes.carrying(RUN_VARIABLE, self.mark)
 
-    def end(self) -> None:
-        """Forget the run: its processes are gone."""
-        self._file.unlink(missing_ok=True)
 
-    def left_over(self) -> list[ProcessId]:
-        """Return the processes of a run that did not end by itself."""
-        try:
-            mark = json.loads(self._file.read_text("utf-8"))["mark"]
-        except (OSError, ValueError, KeyError):
-            return []
-        return processes.carrying(RUN_VARIABLE, str(mark))
+@contextlib.contextmanager
+def marked(stack: str, *, changes: bool) -> Iterator[dict[str, str]]:
+    """Note a run, give the environment variable that its processes carry, and leave none of them behind."""
+    run = Run(mark=uuid.uuid4().hex, owner=processes.myself(), changes=changes)
+    file = _runs(stack) / f"{run.mark}.json"
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file.write_text(run.model_dump_json(), "utf-8")
+    try:
+        yield {RUN_VARIABLE: run.mark}
+    finally:
+        # Usually there are none; an engine that was killed alone leaves its plugins.
+        processes.end(run.processes)
+        file.unlink(missing_ok=True)
 
 
 def clear_dead_run(session: Session, report: Report) -> None:
     """Clear what a dead run of this stack left, or refuse because a run is alive. Raises CommandError."""
-    mark = RunMark(session.stack.name)
-    _clear_locks(session, report)
-    if left_over := mark.left_over():
-        report(f"ending {len(left_over)} processes that a killed run left behind")
-        processes.end(left_over)
-    mark.end()
+    stack = session.stack.name
+    _end_dead_runs(stack, report)
+    if backend := file_backend(session):
+        _clear_locks(backend / ".pulumi" / "locks" / "organization" / PROJECT / stack, stack, report)
+        for cut_off in (backend / ".pulumi" / "stacks" / PROJECT).glob(f"{stack}.*.tmp"):
+            cut_off.unlink(missing_ok=True)
+    # The engine itself guards locks in a shared backend; only a person can know whether their run is dead.
 
 
-def _clear_locks(session: Session, report: Report) -> None:
+def mend_state_files(session: Session) -> None:
+    """Remove notes about the state's files whose writing was cut off: the engine could read no state beside them.
+
+    The state itself is replaced as a whole; such a note (content type, checksum) is not, and nothing needs it.
+    """
     backend = file_backend(session)
     if backend is None:
-        return  # the engine itself guards locks in a shared backend; only a person can know whether their run is dead
-    for lock in (backend / ".pulumi" / "locks" / "organization" / PROJECT / session.stack.name).glob("*.json"):
+        return
+    folder = backend / ".pulumi"
+    for note in (folder / "meta.yaml.attrs", *(folder / "stacks" / PROJECT).glob(f"{session.stack.name}.*.attrs")):
+        if _json(note) is None:
+            note.unlink(missing_ok=True)
+
+
+def _runs(stack: str) -> Path:
+    return state_dir() / "runs" / stack
+
+
+def _end_dead_runs(stack: str, report: Report) -> None:
+    for file in sorted(_runs(stack).glob("*.json")):
         try:
-            holder = json.loads(lock.read_text("utf-8"))
-        except (OSError, ValueError):
-            holder = {}  # the write of the lock itself was cut off
+            run = Run.model_validate_json(file.read_bytes())
+        except (OSError, ValidationError):
+            file.unlink(missing_ok=True)  # its run had not begun
+            continue
+        if run.alive:
+            if run.changes and run.owner is not None:
+                raise CommandError(
+                    f"stack {stack!r} is locked by a live run (process {run.owner.pid} on this machine); "
+                    "wait for it, or end that process"
+                )
+            continue
+        if left_over := run.processes:
+            report(f"ending {len(left_over)} processes that a killed run left behind")
+            processes.end(left_over)
+        file.unlink(missing_ok=True)
+
+
+def _clear_locks(folder: Path, stack: str, report: Report) -> None:
+    for lock in folder.glob("*.json"):
+        holder = _json(lock) or {}  # empty: the write of the lock itself was cut off
         if _holds(holder):
             raise CommandError(
-                f"stack {session.stack.name!r} is locked by a live run (process {holder.get('pid')} on "
+                f"stack {stack!r} is locked by a live run (process {holder.get('pid')} on "
                 f"{holder.get('hostname')}, since {holder.get('timestamp')}); wait for it, or end that process"
             )
         report(f"clearing the lock of a dead run (process {holder.get('pid', 'unknown')})")
         lock.unlink(missing_ok=True)
-        lock.with_name(lock.name + ".attrs").unlink(missing_ok=True)
+    for rest in folder.glob("*"):
+        rest.unlink(missing_ok=True)  # notes about locks, and locks whose writing was cut off
+
+
+def _json(file: Path) -> dict[str, Any] | None:
+    """Return the object in a file, None when there is no whole one."""
+    try:
+        content = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
 
 
 def _holds(holder: dict[str, Any]) -> bool:
-    if not holder:
-        return False
-    if holder.get("hostname") != socket.gethostname():
+    """Tell whether the holder of a lock may be alive."""
+    try:
+        pid, host = int(holder["pid"]), holder["hostname"]
+        locked = dt.datetime.fromisoformat(str(holder["timestamp"])).timestamp()
+    except (KeyError, ValueError, TypeError):
+        return False  # no lock that the engine wrote to its end
+    if host != socket.gethostname():
         return True  # another machine's run cannot be looked at from here
-    pid = int(holder["pid"])
     if not processes.alive(pid):
         return False
     started = processes.started_at(pid)
-    locked = dt.datetime.fromisoformat(str(holder["timestamp"])).timestamp()
     # A process that started after the lock was written only reuses the number.
     return started is None or started <= locked + 1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -58,23 +59,23 @@ def up(
     arguments = [*ready.arguments(only, forwarded), *policy_arguments(ready.session, ready.settings)]
     apply = ["up", "--yes", "--skip-preview", *arguments]
     if stack.sandbox:
-        return _run_marked(ready.session, apply)
+        return _run(ready.session, apply, report, changes=True)
     with tempfile.TemporaryDirectory(prefix="factory-plan-") as folder:
         plan = str(Path(folder, "plan.json"))
-        status = engine.run(ready.session, ["preview", "--save-plan", plan, *arguments])
+        status = _run(ready.session, ["preview", "--save-plan", plan, *arguments], report, changes=False)
         if status:
             return status
         if not yes and not confirmed(stack.name, f"Apply exactly this plan to stack {stack.name!r}?"):
             report("nothing was changed")
             return 1
-        return _run_marked(ready.session, [*apply, "--plan", plan])
+        return _run(ready.session, [*apply, "--plan", plan], report, changes=True)
 
 
 def preview(stack: Stack, only: str | None, forwarded: Sequence[str], *, report: Report) -> int:
     """Show what `up` would change, after a refresh: without one the state is compared, not the backends."""
     ready = prepare(stack, report, changing=False)
     arguments = [*ready.arguments(only, forwarded), *policy_arguments(ready.session, ready.settings)]
-    return engine.run(ready.session, ["preview", *arguments])
+    return _run(ready.session, ["preview", *arguments], report, changes=False)
 
 
 def destroy(stack: Stack, only: str | None, forwarded: Sequence[str], *, yes: bool, report: Report) -> int:
@@ -83,7 +84,8 @@ def destroy(stack: Stack, only: str | None, forwarded: Sequence[str], *, yes: bo
     if not yes and not confirmed(stack.name, f"Destroy everything that stack {stack.name!r} made?"):
         report("nothing was changed")
         return 1
-    return _run_marked(ready.session, ["destroy", "--yes", "--skip-preview", *ready.arguments(only, forwarded)])
+    arguments = ["destroy", "--yes", "--skip-preview", *ready.arguments(only, forwarded)]
+    return _run(ready.session, arguments, report, changes=True)
 
 
 def prepare(stack: Stack, report: Report, *, changing: bool, adopted: Sequence[Record] = ()) -> Ready:
@@ -96,6 +98,7 @@ def prepare(stack: Stack, report: Report, *, changing: bool, adopted: Sequence[R
     refuse_unsafe(session, settings)
     if changing:
         healing.clear_dead_run(session, report)
+    healing.mend_state_files(session)
     _check_plugin_set(session, _tags(session))
     if changing:
         exported = engine.capture(session, ["stack", "export", "--stack", stack.name])
@@ -137,8 +140,10 @@ def _check_plugin_set(session: Session, tags: dict[str, str]) -> None:
         )
 
 
-def _run_marked(session: Session, arguments: Sequence[str]) -> int:
-    mark = healing.RunMark(session.stack.name)
-    status = engine.run(session, arguments, extra_environment=mark.begin())
-    mark.end()
-    return status
+def _run(session: Session, arguments: Sequence[str], report: Report, *, changes: bool) -> int:
+    """Run the engine and return 0 or 1."""
+    with healing.marked(session.stack.name, changes=changes) as mark:
+        status = engine.run(session, arguments, extra_environment=mark)
+    if status < 0:
+        report(f"the engine was ended by {signal.Signals(-status).name}; the next run goes on from there")
+    return min(abs(status), 1)

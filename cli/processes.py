@@ -12,6 +12,11 @@ from sandbox.processes import ProcessId, wait_gone
 _PROC = Path("/proc")
 
 
+def myself() -> ProcessId | None:
+    """Name this process; None where the system does not tell enough to do so."""
+    return ProcessId.of(os.getpid()) if _PROC.is_dir() else None
+
+
 def started_at(pid: int) -> float | None:
     """Return when the process started, in seconds since the epoch; None when it is gone or the system does not tell."""
     process = ProcessId.of(pid) if _PROC.is_dir() else None

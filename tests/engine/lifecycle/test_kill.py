@@ -1,0 +1,78 @@
+"""A killed run is healed by the next one: nothing is lost, nothing is there twice, nothing goes on running."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox import Endpoints
+from tests.engine.lifecycle.conftest import STACK, with_applications
+from tests.engine.lifecycle.inventory import inventory
+from tests.engine.lifecycle.killing import kill_at_random_point, survivors
+from tests.support.identities import connect, operator, short_lived_login
+from tests.support.project import Project, preview_steps
+
+pytestmark = pytest.mark.engine
+
+KILLS_PER_CHAIN = 5
+
+
+def test_killed_runs_are_healed_by_the_next(
+    project: Project, lifecycle_sandbox: Endpoints, dice: random.Random, long_run: bool, tmp_path: Path
+) -> None:
+    """20 kills (200 in a long run) in chains, each ended by one run that is left alone: from nothing to a stack, an
+    application more with a changed one beside it, an application less, everything gone.
+    """
+    one = project.configuration(STACK)
+    two = with_applications(one, "webapp", "second")
+    two["config"]["factory:apps"]["webapp"] = one["config"]["factory:apps"]["webapp"] | {"image": {"tag": "1.0.1"}}
+    before = inventory(lifecycle_sandbox)
+    for round_ in range(10 if long_run else 1):
+        chains = [("create", one, "up", 40), ("add and change", two, "up", 25), ("remove", one, "up", 15)]
+        kept: list[dict[str, list[str]]] = []
+        for chain, configuration, command, operations in chains:
+            project.configure(STACK, configuration)
+            story = _kill(project, dice, tmp_path / f"{round_}-{chain}.log", command, operations)
+            project.factory(command)
+            _assert_whole(project, lifecycle_sandbox, configuration, story)
+            kept.append(inventory(lifecycle_sandbox))
+        assert kept[0] == kept[2], "an application came and went, and left something behind"
+        story = _kill(project, dice, tmp_path / f"{round_}-destroy.log", "destroy", 30)
+        project.factory("destroy", "--yes")
+        assert project.resources(STACK) == {}, story
+        assert survivors(project.state) == {}, story
+        assert inventory(lifecycle_sandbox) == before, story
+
+
+def _kill(project: Project, dice: random.Random, log: Path, command: str, operations: int) -> list[str]:
+    story: list[str] = []
+    arguments = [command, "--yes"]
+    for number in range(KILLS_PER_CHAIN):
+        own_log = log.with_suffix(f".{number}.log")
+        killed = kill_at_random_point(project, dice, own_log, *arguments, operations=max(1, operations // (number + 1)))
+        story.append(f"{number}: {killed or 'ended by itself'} ({own_log})")
+    return story
+
+
+def _assert_whole(project: Project, endpoints: Endpoints, configuration: dict[str, Any], story: list[str]) -> None:
+    assert survivors(project.state) == {}, story
+    state = project.state_of(STACK)["deployment"]
+    assert not state.get("pending_operations"), story
+    urns = Counter(resource["urn"] for resource in state["resources"])
+    assert [urn for urn, times in urns.items() if times > 1] == [], story
+    assert preview_steps(project, STACK) == [], story
+    for app, keys in configuration["config"]["factory:secrets"].items():
+        root = operator(endpoints)
+        with closing(root.http):
+            stored = root.read(f"kvv2/data/{app}/config")["data"]["data"]
+            # Vault makes this login as the editor, with the editor's password.
+            login = short_lived_login(root, app)
+        assert stored.keys() == keys.keys(), story
+        assert all(stored.values()), story
+        with connect(endpoints, app, login) as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,), story
