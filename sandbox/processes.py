@@ -84,11 +84,12 @@ def with_descendants(pid: int) -> list[int]:
 
 def memory(pid: int) -> int | None:
     """Return the bytes used by a process and its descendants, shared pages counted once; None when it is gone."""
-    sizes = [size for member in with_descendants(pid) if (size := _proportional_size(member)) is not None]
+    sizes = [size for member in with_descendants(pid) if (size := proportional_size(member)) is not None]
     return sum(sizes) if sizes else None
 
 
-def _proportional_size(pid: int) -> int | None:
+def proportional_size(pid: int) -> int | None:
+    """Return the bytes used by one process, a shared page divided among its users; None when it is gone."""
     for name, key in (("smaps_rollup", "Pss:"), ("status", "VmRSS:")):
         with contextlib.suppress(OSError):
             for line in (_PROC / str(pid) / name).read_text().splitlines():

@@ -7,7 +7,7 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict, Field
 
 from sandbox.layout import Layout
-from sandbox.processes import memory
+from sandbox.processes import memory, proportional_size
 from sandbox.record import BackendRecord, BackendState, Phase, Record
 
 BACKENDS = (
@@ -66,8 +66,11 @@ class SandboxStatus(BaseModel):
         return sum(backend.memory_bytes or 0 for backend in self.backends)
 
 
-def read(layout: Layout) -> SandboxStatus:
-    """Look at the record and at the processes it names."""
+def read(layout: Layout, *, sizes: bool = True) -> SandboxStatus:
+    """Look at the record and at the processes it names.
+
+    Without `sizes` their memory is left out: to count its pages takes the kernel tens of milliseconds per process.
+    """
     record = Record.load(layout.record)
     root = str(layout.root)
     if record is None or not record.alive():
@@ -79,10 +82,11 @@ def read(layout: Layout) -> SandboxStatus:
         backend=SUPERVISOR,
         state=BackendState.READY if record.phase is Phase.READY else BackendState.STARTING,
         pid=record.supervisor.pid,
-        memory_bytes=_own_memory(record),
+        # Without its children's: they have lines of their own.
+        memory_bytes=proportional_size(record.supervisor.pid) if sizes else None,
         uptime_seconds=record.supervisor.uptime(),
     )
-    backends = tuple(_backend(name, record.backends[name]) for name in BACKENDS if name in record.backends)
+    backends = tuple(_backend(name, record.backends[name], sizes=sizes) for name in BACKENDS if name in record.backends)
     ready = record.phase is Phase.READY
     return SandboxStatus(
         state=_state(record.phase, backends),
@@ -102,7 +106,7 @@ def _state(phase: Phase, backends: tuple[BackendStatus, ...]) -> SandboxState:
     return SandboxState.RUNNING if healthy else SandboxState.DEGRADED
 
 
-def _backend(name: str, record: BackendRecord) -> BackendStatus:
+def _backend(name: str, record: BackendRecord, *, sizes: bool) -> BackendStatus:
     alive = record.process.alive()
     state = record.state if alive or record.state is not BackendState.READY else BackendState.CRASHED
     return BackendStatus(
@@ -110,17 +114,10 @@ def _backend(name: str, record: BackendRecord) -> BackendStatus:
         state=state,
         pid=record.process.pid if alive else None,
         address=record.address,
-        memory_bytes=memory(record.process.pid) if alive else None,
+        memory_bytes=memory(record.process.pid) if alive and sizes else None,
         uptime_seconds=record.process.uptime() if alive else None,
         note=record.note,
     )
-
-
-def _own_memory(record: Record) -> int | None:
-    """Return the supervisor's memory without its children's, which have lines of their own."""
-    children = sum(memory(process.pid) or 0 for process in record.survivors())
-    total = memory(record.supervisor.pid)
-    return None if total is None else max(0, total - children)
 
 
 def _why_stopped(layout: Layout, record: Record | None) -> str:

@@ -58,7 +58,7 @@ class Sandbox:
         self._check_machine()
         self._layout.make()
         with locked(self._layout.start_lock, lambda: report("another start or stop is going on; waiting for it")):
-            state = status.read(self._layout).state
+            state = status.read(self._layout, sizes=False).state
             if state is status.SandboxState.RUNNING:
                 return Endpoints.load(self._layout.root)
             if state is status.SandboxState.STARTING:
@@ -167,7 +167,7 @@ class Sandbox:
         raise SandboxError(f"the sandbox was not ready within {_START_SECONDS} s; see {self._layout.logs}")
 
     def _ready(self, report: Report) -> Endpoints:
-        for line in status.read(self._layout).uncovered:
+        for line in status.read(self._layout, sizes=False).uncovered:
             report(line)
         return Endpoints.load(self._layout.root)
 

@@ -229,15 +229,16 @@ def _impersonation(user: User) -> list[tuple[str, str]]:
 def _tls(access: Access) -> ssl.SSLContext:
     cluster, user = access.cluster, access.user
     try:
-        context = ssl.create_default_context()
-        if cluster.certificate_authority_data or cluster.certificate_authority:
-            # Only this authority, as other clients have it: not the system's as well.
+        # An authority that is named is the only one, as other clients have it: not the system's as well.
+        if cluster.certificate_authority_data:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            if cluster.certificate_authority_data:
-                pem = decode(cluster.certificate_authority_data, "certificate-authority-data")
-                context.load_verify_locations(cadata=pem)
-            else:
-                context.load_verify_locations(cafile=cluster.certificate_authority)
+            pem = decode(cluster.certificate_authority_data, "certificate-authority-data")
+            context.load_verify_locations(cadata=pem)
+        elif cluster.certificate_authority:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.load_verify_locations(cafile=cluster.certificate_authority)
+        else:
+            context = ssl.create_default_context()
         if cluster.insecure_skip_tls_verify:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
