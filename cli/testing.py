@@ -2,37 +2,74 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import random
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import toolchain
 from cli.session import Report
+from sandbox.supervisor import TOOLS as BACKEND_TOOLS
 from toolchain.engine_home import VAULT_PLUGIN
+from toolchain.progress import duration
 
-TOOLS = (
-    "pulumi",
-    VAULT_PLUGIN,
-    "etcd",
-    "kube-apiserver",
-    "kube-controller-manager",
-    "kube-scheduler",
-    "kubectl",
-    "kwok",
-    "vault",
-    "postgres",
-)
+RESULTS = Path("docs", "test-results.md")
 
 
 def run(arguments: Sequence[str], *, long: bool, report: Report) -> int:
-    """Get the tools, run pytest, and return its exit status. Raises ToolError."""
-    toolchain.ensure(TOOLS, report)
+    """Get the tools, run pytest, and return its exit status; a long run is put on record. Raises ToolError."""
+    toolchain.ensure(["pulumi", VAULT_PLUGIN, *BACKEND_TOOLS], report)
     seed = os.environ.get("FACTORY_SEED") or str(random.SystemRandom().randrange(1_000_000))
     report(f"seed {seed}; FACTORY_SEED={seed} repeats this run's random choices")
     environment = os.environ | {"FACTORY_SEED": seed}
-    if long:
-        environment["FACTORY_LONG"] = "1"
     command = [sys.executable, "-m", "pytest", *arguments]
-    return subprocess.run(command, cwd=toolchain.ROOT, env=environment, check=False).returncode
+    if not long:
+        return subprocess.run(command, cwd=toolchain.ROOT, env=environment, check=False).returncode
+    with tempfile.TemporaryDirectory(prefix="factory-tests-") as folder:
+        outcome = Path(folder, "outcome.xml")
+        done = subprocess.run(
+            [*command, f"--junitxml={outcome}"],
+            cwd=toolchain.ROOT,
+            env=environment | {"FACTORY_LONG": "1"},
+            check=False,
+        )
+        if outcome.is_file():
+            record = describe(outcome.read_text("utf-8"), seed=seed, arguments=arguments, day=_today())
+            (toolchain.ROOT / RESULTS).write_text(record, "utf-8")
+            report(f"wrote {RESULTS}")
+    return done.returncode
+
+
+def describe(outcome: str, *, seed: str, arguments: Sequence[str], day: dt.date) -> str:
+    """Return the committed record of a long run, made of pytest's own report (JUnit XML)."""
+    suites = list(ET.fromstring(outcome).iter("testsuite"))  # noqa: S314 - pytest wrote it a moment ago
+
+    def total(name: str) -> int:
+        return sum(int(suite.get(name, "0")) for suite in suites)
+
+    failed = total("failures") + total("errors")
+    took = sum(float(suite.get("time", "0")) for suite in suites)
+    rows = {
+        "date": day.isoformat(),
+        "seed": seed,
+        "arguments": " ".join(arguments) or "none",
+        "passed": total("tests") - failed - total("skipped"),
+        "failed": failed,
+        "skipped": total("skipped"),
+        "duration": duration(took),
+    }
+    table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
+    return (
+        "# Last long test run\n\n"
+        "Written by `./factory test --long`: everything at full count.\n\n"
+        f"| | |\n| --- | --- |\n{table}\n"
+    )
+
+
+def _today() -> dt.date:
+    return dt.datetime.now(dt.UTC).date()
