@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shlex
 import sys
 from pathlib import Path
@@ -45,9 +46,7 @@ def up(
     stack: StackOption = None,
     only: OnlyOption = None,
     yes: YesOption = False,
-    adopt: Annotated[
-        Path | None, typer.Option("--adopt", metavar="FILE", help="Take over the objects of an import file.")
-    ] = None,
+    adopt: AdoptOption = None,
 ) -> None:
     """Bring a stack up. Further options (--target, --diff, --json, ...) go to `pulumi up`."""
     from cli import lifecycle
@@ -92,7 +91,7 @@ def outputs(
     arguments = ["stack", "output", "--stack", session.stack.name]
     arguments += ["--json"] if as_json else []
     arguments += ["--show-secrets"] if show_secrets else []
-    raise typer.Exit(engine.run(session, arguments))
+    typer.echo(engine.capture(session, arguments), nl=False)
 
 
 @app.command()
@@ -250,10 +249,24 @@ def main() -> None:
     try:
         app(prog_name="factory")
     except (CommandError, ToolError, SandboxError) as error:
-        sys.stderr.write(f"factory: {error}\n")
+        report(str(error))
         sys.exit(getattr(error, "status", 1))
+    except OSError as error:
+        report(_system_error(error))
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _system_error(error: OSError) -> str:
+    """Say what the system refused, for which file, and what to do about the one that is common."""
+    place = f"{error.filename}: " if error.filename else ""
+    message = f"{place}{error.strerror or error}"
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        message += (
+            "; free some space, or set FACTORY_STATE and FACTORY_CACHE to a larger disk. Nothing more was changed"
+        )
+    return message
 
 
 if __name__ == "__main__":

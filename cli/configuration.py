@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,9 +14,10 @@ import typer
 from cli.errors import InputError
 from cli.stack import PROJECT, STACK_NAME, Stack, files
 from stacks.settings import Problem, SettingsError, exit_status, load, production_fingerprints, render, validate_files
-from stacks.settings.starter import starter
 from stacks.settings.schema import Settings
+from stacks.settings.starter import starter
 from stacks.settings.yaml_file import read
+from toolchain.paths import ROOT
 
 
 def validate(given: Sequence[Path], *, as_json: bool) -> int:
@@ -36,9 +38,16 @@ def validate(given: Sequence[Path], *, as_json: bool) -> int:
 
 def settings_of(stack: Stack) -> Settings:
     """Return the stack's settings as its file has them; secrets count as given. Raises InputError with all problems."""
-    try:
+    with refused():
         file = read(stack.file)
         return load(file.values, file, production=production_fingerprints(stack.file.parent))
+
+
+@contextlib.contextmanager
+def refused() -> Iterator[None]:
+    """Turn problems of the configuration into an InputError that lists all of them."""
+    try:
+        yield
     except SettingsError as error:
         raise InputError(_count(error.problems) + "\n" + render(error.problems)) from error
 
@@ -47,14 +56,14 @@ def write_starter(name: str) -> Path:
     """Write a commented stack file for a new stack; one that exists is never touched. Raises InputError."""
     if not STACK_NAME.fullmatch(name):
         raise InputError(f"{name!r} is not a stack name: letters, digits, '.', '_' and '-', a letter or digit first")
-    file = Path.cwd() / f"Pulumi.{name}.yaml"
+    file = ROOT / f"Pulumi.{name}.yaml"
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
     except FileExistsError:
         raise InputError(f"{file.name} exists already; choose another name or edit it") from None
     with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
         opened.write(starter(name))
-    typer.echo(f"wrote {file.name}; fill in its blanks, then run ./factory config validate {file.name}")
+    typer.echo(f"wrote {file}; fill in its blanks, then run ./factory config validate {file.name}")
     return file
 
 

@@ -57,4 +57,6 @@ def _last_words(text: str, arguments: Sequence[str]) -> str:
             "\nthe passphrase is taken from PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE; "
             "for the embedded sandbox unset both"
         )
+    if "no stack named" in text:
+        words += "\nnothing was made of it yet: run `./factory up`"
     return f"pulumi {arguments[0]}: {words}"

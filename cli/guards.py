@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cli.configuration import refused
 from cli.errors import InputError
 from cli.session import Session
 from stacks.settings import guards, production_fingerprints, render
@@ -11,12 +12,14 @@ from toolchain.paths import ROOT
 
 def refuse_unsafe(session: Session, settings: Settings) -> None:
     """Refuse a run whose surroundings do not fit its environment (POL-08, POL-10). Raises InputError."""
+    with refused():
+        production = production_fingerprints(ROOT)
     problems = guards.surroundings(
         settings.environment,
         session.environment,
         state_url=settings.sandbox.state_url if settings.sandbox else None,
         embedded=session.stack.embedded,
-        production=production_fingerprints(ROOT),
+        production=production,
     )
     if problems:
         raise InputError(f"stack {session.stack.name!r} is not safe to run here:\n{render(problems)}")

@@ -11,15 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cli import engine, healing, state_copies, state_edit
-from cli.configuration import settings_of
+from cli.configuration import refused, settings_of
 from cli.confirmation import confirmed
-from cli.errors import CommandError, InputError
+from cli.errors import CommandError
 from cli.guards import refuse_unsafe
 from cli.policy import policy_arguments
 from cli.session import Report, Session, open_session
 from cli.stack import Stack
 from cli.state_edit import Record
-from stacks.settings import SettingsError
 from stacks.settings.schema import Settings
 from stacks.settings.sections import targets
 from toolchain.engine_home import PluginSet
@@ -42,20 +41,14 @@ class Ready:
 
     def targets(self, only: str | None) -> list[str]:
         """Return the arguments that confine a run to one section. Raises InputError for an unknown one."""
-        if only is None:
-            return []
-        try:
-            patterns = targets(only, self.session.stack.name, self.settings.apps)
-        except SettingsError as error:
-            raise InputError(str(error)) from error
-        return [argument for pattern in patterns for argument in ("--target", pattern)]
+        return _targets(only, self.session.stack, self.settings)
 
 
 def up(
     stack: Stack, only: str | None, forwarded: Sequence[str], *, yes: bool, adopted: Sequence[Record], report: Report
 ) -> int:
     """Bring a stack up. A sandbox is changed at once; production shows a plan, asks, and applies exactly that plan."""
-    ready = prepare(stack, report, changing=True, adopted=adopted)
+    ready = prepare(stack, report, changing=True, only=only, adopted=adopted)
     arguments = [*ready.arguments(only, forwarded), *policy_arguments(ready.session, ready.settings)]
     apply = ["up", "--yes", "--skip-preview", *arguments]
     if stack.sandbox:
@@ -73,14 +66,14 @@ def up(
 
 def preview(stack: Stack, only: str | None, forwarded: Sequence[str], *, report: Report) -> int:
     """Show what `up` would change, after a refresh: without one the state is compared, not the backends."""
-    ready = prepare(stack, report, changing=False)
+    ready = prepare(stack, report, changing=False, only=only)
     arguments = [*ready.arguments(only, forwarded), *policy_arguments(ready.session, ready.settings)]
     return _run(ready.session, ["preview", *arguments], report, changes=False)
 
 
 def destroy(stack: Stack, only: str | None, forwarded: Sequence[str], *, yes: bool, report: Report) -> int:
     """Remove what a stack made. The engine refuses for protected resources."""
-    ready = prepare(stack, report, changing=True)
+    ready = prepare(stack, report, changing=True, only=only)
     if not yes and not confirmed(stack.name, f"Destroy everything that stack {stack.name!r} made?"):
         report("nothing was changed")
         return 1
@@ -88,12 +81,15 @@ def destroy(stack: Stack, only: str | None, forwarded: Sequence[str], *, yes: bo
     return _run(ready.session, arguments, report, changes=True)
 
 
-def prepare(stack: Stack, report: Report, *, changing: bool, adopted: Sequence[Record] = ()) -> Ready:
+def prepare(
+    stack: Stack, report: Report, *, changing: bool, only: str | None = None, adopted: Sequence[Record] = ()
+) -> Ready:
     """Check everything that can be checked without the engine, then bring the stack to a state to start from.
 
     Raises InputError, CommandError, ToolError, SandboxError; then nothing was changed.
     """
     settings = settings_of(stack)
+    _targets(only, stack, settings)
     session = open_session(stack, report)
     refuse_unsafe(session, settings)
     if changing:
@@ -108,6 +104,14 @@ def prepare(stack: Stack, report: Report, *, changing: bool, adopted: Sequence[R
         if pending or adopted:
             state_edit.store(session, state_edit.add(state, [*healing.resolve(pending, report), *adopted]))
     return Ready(session, settings)
+
+
+def _targets(only: str | None, stack: Stack, settings: Settings) -> list[str]:
+    if only is None:
+        return []
+    with refused():
+        patterns = targets(only, stack.name, settings.apps)
+    return [argument for pattern in patterns for argument in ("--target", pattern)]
 
 
 def _tags(session: Session) -> dict[str, str]:

@@ -7,6 +7,7 @@ import socket
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from cli.configuration import refused
 from cli.session import Session
 from policies.pack_config import pack_config
 from stacks.settings import production_fingerprints
@@ -26,9 +27,11 @@ def policy_arguments(session: Session, settings: Settings) -> list[str]:
 
 
 def write_policy_config(session: Session, settings: Settings) -> Path:
-    """Write what the pack is told about this stack. It holds names and addresses, no secret."""
-    endpoints = read_endpoints(session.environment) if session.stack.embedded else None
-    cluster = access(settings, frozenset(needs(dict(settings))) & {"kubernetes"}, {}, endpoints).kubernetes
+    """Write what the pack is told about this stack. It holds names and addresses, no secret. Raises InputError."""
+    with refused():
+        endpoints = read_endpoints(session.environment) if session.stack.embedded else None
+        cluster = access(settings, frozenset(needs(dict(settings))) & {"kubernetes"}, {}, endpoints).kubernetes
+        fingerprints = production_fingerprints(ROOT)
     hosts = {
         urlsplit(cluster.server).hostname if cluster else None,
         urlsplit(settings.vault.address).hostname if settings.vault else None,
@@ -36,7 +39,7 @@ def write_policy_config(session: Session, settings: Settings) -> Path:
     }
     document = pack_config(
         settings.environment,
-        production_fingerprints(ROOT).model_dump(),
+        fingerprints.model_dump(),
         i_mean_prod=settings.i_mean_prod,
         kube_contexts=[cluster.context] if cluster else [],
         kube_servers=[cluster.server] if cluster else [],

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import toolchain
 from cli.errors import InputError
-from cli.stack import Stack
+from cli.stack import Stack, backend_in_use
 from sandbox.endpoints import Endpoints
 from sandbox.supervisor import TOOLS as BACKEND_TOOLS
 from sandbox.supervisor import Sandbox
@@ -39,7 +39,8 @@ class Session:
 def open_session(stack: Stack, report: Report, *, start_backends: bool = True) -> Session:
     """Get the engine and, for an embedded stack, start the backends.
 
-    Raises InputError when a stack that is not a sandbox asks for embedded backends, ToolError, SandboxError.
+    Raises InputError when a stack that is not a sandbox asks for embedded backends or when nothing says where the state
+    is, ToolError, SandboxError.
     """
     if stack.embedded and not stack.sandbox:
         raise InputError(
@@ -49,10 +50,19 @@ def open_session(stack: Stack, report: Report, *, start_backends: bool = True) -
     # All at once: one announcement of what has to be built, and one set of build caches.
     backends = BACKEND_TOOLS if stack.embedded and start_backends else ()
     toolchain.ensure([*tools(sandbox=stack.sandbox), *backends], report)
+    # A sandbox declares its backend (POL-10); production's is the operator's choice, as with a plain `pulumi`.
+    backend = backend_in_use() or stack.state_url
+    if not stack.embedded and backend is None:
+        raise InputError(
+            f"nothing says where the state of stack {stack.name!r} is: run `pulumi login URL`, or set "
+            "PULUMI_BACKEND_URL; docs/state-and-secrets.md has examples"
+        )
     home = prepare(sandbox=stack.sandbox, report=report)
     exports = home.environment | {"PULUMI_STACK": stack.name}
     if stack.embedded:
         exports |= _embedded_exports(start_backends, report)
+    elif stack.sandbox and backend:
+        exports["PULUMI_BACKEND_URL"] = backend  # the home of the local plugins knows of no login
     return Session(stack, home, exports)
 
 

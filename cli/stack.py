@@ -36,6 +36,13 @@ class Stack:
         """Whether the stack is declared safe to break. A missing declaration is not one."""
         return self.environment == "sandbox"
 
+    @property
+    def state_url(self) -> str | None:
+        """The state backend that a sandbox declares."""
+        declared = self.config.get(f"{PROJECT}:sandbox")
+        url = declared.get("state_url") if self.sandbox and isinstance(declared, dict) else None
+        return url if isinstance(url, str) else None
+
 
 def select(explicit: str | None) -> Stack:
     """Return the stack named by the option, `PULUMI_STACK`, or `pulumi stack select`, else the sandbox.
@@ -86,16 +93,24 @@ def files() -> list[Path]:
     return sorted(ROOT.glob("Pulumi.*.yaml"))
 
 
-def _engine_selection() -> str | None:
-    """Return what `pulumi stack select` noted for this project and the backend in use.
+def backend_in_use() -> str | None:
+    """Return the state backend that the operator chose: PULUMI_BACKEND_URL, else the last `pulumi login`.
 
     Read from the engine's own files: asking the engine would log in to its backend first.
     """
-    home = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
+    current = _read(_engine_home() / "credentials.json").get("current")
+    return os.environ.get("PULUMI_BACKEND_URL") or (str(current) if current else None)
+
+
+def _engine_home() -> Path:
+    return Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
+
+
+def _engine_selection() -> str | None:
+    """Return what `pulumi stack select` noted for this project and the backend in use."""
     project_id = hashlib.sha1(str(ROOT / "Pulumi.yaml").encode(), usedforsecurity=False).hexdigest()
-    selections = _read(home / "workspaces" / f"{PROJECT}-{project_id}-workspace.json").get("stacks") or {}
-    backend = os.environ.get("PULUMI_BACKEND_URL") or _read(home / "credentials.json").get("current")
-    selected = selections.get(backend)
+    workspace = _engine_home() / "workspaces" / f"{PROJECT}-{project_id}-workspace.json"
+    selected = (_read(workspace).get("stacks") or {}).get(backend_in_use())
     return str(selected).rsplit("/", 1)[-1] if selected else None
 
 
