@@ -3,34 +3,43 @@
 The comparison is the engine's own. Every resource that the section would create gets the id its inputs determine and
 goes into a *scratch* state in a temporary folder; a refresh of that state reads the real objects, and a preview tells
 for each of them whether it is missing, equal or different. Nothing else is written but the import file.
+
+Two things the providers do not read back, so they are looked at here: the values of a KV secret, and the id that Vault
+draws for an identity group.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tempfile
 import uuid
-from collections.abc import Mapping, Sequence
-from collections.abc import Set as AbstractSet
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
+from fnmatch import fnmatchcase
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import typer
 
 from cli import engine, lifecycle, state_edit
-from cli.deterministic_ids import deterministic_id
+from cli.deterministic_ids import deterministic_id, place_of
 from cli.errors import InputError
 from cli.session import Report, Session
 from cli.stack import Stack
 from cli.state_edit import Record, State
+from cli.vault_reader import VaultReader
 
 # How the engine writes a value that is not known before something else exists.
 _UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 # What a record of the state has of the goal in a plan.
 _KEPT = ("parent", "provider", "dependencies", "propertyDependencies", "protect")
 _FOREIGN_MARKS = ("argocd.argoproj.io/tracking-id", "meta.helm.sh/release-name", "app.kubernetes.io/managed-by")
+# How the state marks a secret value.
+_SIGNATURE, _SECRET = "4dabf18193072939515e22adb298388d", "1b47061264138c4ac30d75fd1eb44270"
+_KV = "vault:kv/secretV2:SecretV2"
 
 
 class Verdict(StrEnum):
@@ -56,12 +65,15 @@ class Comparison:
 def adopt(stack: Stack, section: str, file: Path, *, as_json: bool, report: Report) -> int:
     """Compare, print, and write the import file if anything is equal. Raises InputError, CommandError."""
     ready = lifecycle.prepare(stack, report, changing=False)
-    with tempfile.TemporaryDirectory(prefix="factory-adopt-") as folder:
-        comparisons, records = _compare(ready.session, ready.targets(section), Path(folder))
+    patterns = [pattern for pattern in ready.targets(section) if pattern != "--target"]
+    with _scratch(ready.session) as scratch:
+        search = _Search(scratch, _export(ready.session), patterns, lambda: VaultReader.of(scratch, ready.settings))
+        comparisons = search.compare()
     equal = {comparison.urn for comparison in comparisons if comparison.verdict is Verdict.EQUAL}
-    taken = [record for urn, record in records.items() if urn in equal or not record["custom"] or _is_provider(record)]
     if equal:
-        file.write_text(json.dumps({"stack": stack.name, "section": section, "resources": taken}, indent=2), "utf-8")
+        taken = [record for urn, record in search.records.items() if urn in equal or not _is_object(record)]
+        document = {"stack": stack.name, "section": section, "resources": taken}
+        file.write_text(json.dumps(document, indent=2) + "\n", "utf-8")
     _print(comparisons, file if equal else None, stack, as_json=as_json)
     return 0
 
@@ -79,31 +91,143 @@ def read_import_file(stack: Stack, file: Path) -> list[Record]:
     return records
 
 
-def _compare(session: Session, targets: Sequence[str], folder: Path) -> tuple[list[Comparison], dict[str, Record]]:
-    state = _export(session)
-    owned = _resources(state).keys()
-    (folder / "state").mkdir()
-    scratch = replace(session, exports=session.exports | {"PULUMI_BACKEND_URL": (folder / "state").as_uri()})
-    engine.capture(scratch, ["stack", "init", "--no-select", "--stack", session.stack.name])
-    records: dict[str, Record] = {}
-    fresh: dict[str, Record] = {}
-    # Each round knows more: what depends on an object can be looked up once that object was found.
-    while True:
-        state_edit.store(scratch, state_edit.add(state, fresh.values()))
-        engine.capture(scratch, ["refresh", "--yes", "--skip-preview", "--stack", session.stack.name, *targets])
-        state = _export(scratch)
-        plans = _plan(scratch, targets, folder / "plan.json")
-        fresh = _known_records(plans, records.keys() | owned)
-        if not fresh:
-            break
-        records |= fresh
-    live = _resources(state)
-    compared = {urn: plan for urn, plan in plans.items() if urn not in owned and _is_object(plan.get("goal"))}
-    return [_verdict(urn, plan, records.get(urn), live.get(urn)) for urn, plan in compared.items()], records
+@contextlib.contextmanager
+def _scratch(session: Session) -> Iterator[Session]:
+    """Give the same stack with an empty state of its own, which decrypts what the real one encrypts."""
+    before = session.stack.file.read_bytes()
+    with tempfile.TemporaryDirectory(prefix="factory-adopt-") as folder:
+        scratch = replace(session, exports=session.exports | {"PULUMI_BACKEND_URL": Path(folder).as_uri()})
+        try:
+            engine.capture(scratch, ["stack", "init", "--no-select", "--stack", session.stack.name])
+            yield scratch
+        finally:
+            if session.stack.file.read_bytes() != before:
+                session.stack.file.write_bytes(before)
 
 
-def _export(session: Session) -> State:
-    exported: State = json.loads(engine.capture(session, ["stack", "export", "--stack", session.stack.name]))
+@dataclass
+class _Search:
+    """Finds the real objects of the URNs that match `patterns`, starting from the stack's own state."""
+
+    scratch: Session
+    state: State
+    patterns: Sequence[str]
+    open_vault: Callable[[], VaultReader]
+    records: dict[str, Record] = field(default_factory=dict)
+
+    @cached_property
+    def vault(self) -> VaultReader:
+        return self.open_vault()
+
+    def compare(self) -> list[Comparison]:
+        owned = _resources(self.state).keys()
+        # Each round knows more: what depends on an object can be looked up once that object was found.
+        while True:
+            plans, differences = self._preview()
+            fresh = {record["urn"]: record for record in self._known(plans) if record["urn"] not in owned}
+            if not fresh.keys() - self.records.keys():
+                break
+            fresh = {urn: record for urn, record in fresh.items() if urn not in self.records}
+            self.records |= fresh
+            self._look_up(fresh)
+        live = _resources(self.state)
+        return [
+            self._verdict(urn, plan, differences.get(urn, ()), live.get(urn))
+            for urn, plan in plans.items()
+            if urn not in owned and plan.get("goal") and _is_object(plan["goal"]) and self._wanted(urn)
+        ]
+
+    def _preview(self) -> tuple[dict[str, Any], dict[str, tuple[str, ...]]]:
+        """Return the plan of each resource, and the property paths in which it differs."""
+        name = self.scratch.stack.name
+        with tempfile.TemporaryDirectory(prefix="factory-adopt-") as folder:
+            file = Path(folder, "plan.json")
+            shown = engine.capture(self.scratch, ["preview", "--json", "--save-plan", str(file), "--stack", name])
+            plans: dict[str, Any] = json.loads(file.read_text("utf-8"))["resourcePlans"]
+        steps = json.loads(shown[shown.index("{") :])["steps"]
+        return plans, {step["urn"]: tuple(sorted(step.get("detailedDiff") or ())) for step in steps}
+
+    def _known(self, plans: Mapping[str, Any]) -> Iterator[Record]:
+        """Make a state record of each planned create whose inputs and id are known."""
+        for urn, plan in plans.items():
+            goal = plan.get("goal")
+            if not goal or plan["steps"] != ["create"]:
+                continue
+            inputs = _planned_inputs(goal)
+            inside = self._wanted(urn) or goal["type"].startswith("pulumi:")
+            if not inside or _UNKNOWN in json.dumps(inputs):
+                continue
+            # A value that the backend never gives back, such as a password, counts as equal: the outputs hold it.
+            record: Record = {"urn": urn, "type": goal["type"], "custom": goal["custom"], "inputs": inputs}
+            record |= {key: goal[key] for key in _KEPT if goal.get(key)} | {"outputs": inputs}
+            if goal["custom"]:
+                identity = self._identity(record)
+                if identity is None:
+                    continue
+                record["id"] = identity
+            if record.get("provider", "").endswith(_UNKNOWN):
+                provider = record["provider"].rpartition("::")[0]
+                record["provider"] = f"{provider}::{_provider_id(provider)}"
+            yield record
+
+    def _identity(self, record: Record) -> str | None:
+        if not _is_object(record):
+            return _provider_id(record["urn"])
+        if place := place_of(record["type"], record["inputs"]):
+            found = self.vault.read(place)
+            return str(found["id"]) if found else None
+        return deterministic_id(record["type"], record["inputs"])
+
+    def _look_up(self, fresh: Mapping[str, Record]) -> None:
+        state_edit.store(self.scratch, state_edit.add(self.state, fresh.values()))
+        targets = [
+            argument for record in fresh.values() if _is_object(record) for argument in ("--target", record["urn"])
+        ]
+        if targets:
+            options = ["--yes", "--skip-preview", "--stack", self.scratch.stack.name]
+            engine.capture(self.scratch, ["refresh", *options, *targets])
+        shown = _export(self.scratch, "--show-secrets")
+        if secrets := [record for urn, record in _resources(shown).items() if record["type"] == _KV and urn in fresh]:
+            # Its provider reads that a secret exists, not what it holds: what an `up` would have noted is noted here.
+            for record in secrets:
+                record["outputs"] |= _kv_outputs(_clear(record["inputs"]["dataJson"]))
+            state_edit.store(self.scratch, shown)
+        self.state = _export(self.scratch)
+        self.records |= {
+            urn: self.records[urn] | {"outputs": _resources(self.state)[urn]["outputs"]}
+            for urn in (record["urn"] for record in secrets)
+        }
+
+    def _verdict(self, urn: str, plan: Mapping[str, Any], paths: tuple[str, ...], live: Record | None) -> Comparison:
+        record, goal = self.records.get(urn), plan["goal"]
+        if record is None:
+            if place := place_of(goal["type"], _planned_inputs(goal)):
+                return Comparison(urn, place, Verdict.MISSING)
+            return Comparison(urn, "", Verdict.UNKNOWN, ("it, or a value in it, is decided when it is made",))
+        identity = str(record["id"])
+        if live is None:
+            return Comparison(urn, identity, Verdict.MISSING)
+        if owner := foreign_owner(record["inputs"], live.get("outputs") or {}):
+            return Comparison(urn, identity, Verdict.FOREIGN, (owner,))
+        if record["type"] == _KV:
+            paths += self._differing_keys(urn)
+        if plan["steps"] == ["same"] and not paths:
+            return Comparison(urn, identity, Verdict.EQUAL)
+        return Comparison(urn, identity, Verdict.DIFFERS, paths)
+
+    def _differing_keys(self, urn: str) -> tuple[str, ...]:
+        """Compare the values of a KV secret: its provider reads that it exists, not what it holds."""
+        record = _resources(_export(self.scratch, "--show-secrets"))[urn]
+        wanted = json.loads(_clear(record["inputs"]["dataJson"]))
+        found = (self.vault.read(record["id"]) or {}).get("data") or {}
+        return tuple(f"dataJson.{key}" for key in sorted({*wanted, *found}) if wanted.get(key) != found.get(key))
+
+    def _wanted(self, urn: str) -> bool:
+        return any(fnmatchcase(urn, pattern) for pattern in self.patterns)
+
+
+def _export(session: Session, *options: str) -> State:
+    exported: State = json.loads(engine.capture(session, ["stack", "export", "--stack", session.stack.name, *options]))
     return exported
 
 
@@ -111,59 +235,36 @@ def _resources(state: State) -> dict[str, Record]:
     return {record["urn"]: record for record in (state.get("deployment") or {}).get("resources") or ()}
 
 
-def _plan(session: Session, targets: Sequence[str], file: Path) -> dict[str, Any]:
-    engine.capture(session, ["preview", "--stack", session.stack.name, "--save-plan", str(file), *targets])
-    plans: dict[str, Any] = json.loads(file.read_text("utf-8"))["resourcePlans"]
-    return plans
+def _planned_inputs(goal: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the inputs of a planned create: what is added to none."""
+    inputs: Mapping[str, Any] = goal["inputDiff"].get("adds") or {}
+    return inputs
 
 
-def _known_records(plans: Mapping[str, Any], known: AbstractSet[str]) -> dict[str, Record]:
-    """Return a state record for each planned create whose inputs and id are known."""
-    records: dict[str, Record] = {}
-    for urn, plan in plans.items():
-        goal, inputs = plan.get("goal"), plan.get("state") or {}
-        if urn in known or not goal or plan.get("steps") != ["create"] or _UNKNOWN in json.dumps(inputs):
-            continue
-        record: Record = {"urn": urn, "type": goal["type"], "custom": goal["custom"], "inputs": inputs, "outputs": {}}
-        record |= {key: goal[key] for key in _KEPT if goal.get(key)}
-        if _is_provider(record):
-            record |= {"id": str(uuid.uuid5(uuid.NAMESPACE_URL, urn)), "outputs": inputs}
-        elif goal["custom"]:
-            identity = deterministic_id(goal["type"], inputs)
-            if identity is None:
-                continue
-            record["id"] = identity
-        if _UNKNOWN in record.get("provider", ""):
-            provider = record["provider"].rpartition("::")[0]
-            record["provider"] = f"{provider}::{uuid.uuid5(uuid.NAMESPACE_URL, provider)}"
-        records[urn] = record
-    return records
+def _is_object(record: Mapping[str, Any]) -> bool:
+    """Whether it stands for something on a backend: no component, no provider, nothing that only a state has."""
+    return bool(record["custom"]) and not record["type"].startswith(("pulumi:", "pulumi-python:"))
 
 
-def _is_provider(record: Record) -> bool:
-    return str(record["type"]).startswith("pulumi:providers:")
+def _provider_id(urn: str) -> str:
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, urn))
 
 
-def _is_object(goal: Mapping[str, Any] | None) -> bool:
-    return bool(goal and goal["custom"] and not goal["type"].startswith("pulumi:providers:"))
+def _clear(value: Any) -> str:  # noqa: ANN401 - a property value
+    """Return the text of a value that was exported with its secrets shown."""
+    return str(json.loads(value["plaintext"])) if isinstance(value, dict) else str(value)
 
 
-def _verdict(urn: str, plan: Mapping[str, Any], record: Record | None, live: Record | None) -> Comparison:
-    if record is None:
-        return Comparison(urn, "", Verdict.UNKNOWN, ("its id is decided when it is made",))
-    identity = str(record["id"])
-    if live is None:
-        return Comparison(urn, identity, Verdict.MISSING)
-    if owner := _foreign_owner(record["inputs"], live.get("outputs") or {}):
-        return Comparison(urn, identity, Verdict.FOREIGN, (owner,))
-    if plan["steps"] == ["same"]:
-        return Comparison(urn, identity, Verdict.EQUAL)
-    changes = plan["goal"].get("inputDiff") or {}
-    paths = sorted({*changes.get("adds", ()), *changes.get("updates", ()), *changes.get("deletes", ())})
-    return Comparison(urn, identity, Verdict.DIFFERS, tuple(paths))
+def _kv_outputs(wanted: str) -> dict[str, Any]:
+    """Return what the provider notes of a KV secret it wrote: its JSON as Go writes it, and the options' defaults."""
+    text = json.dumps(json.loads(wanted), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    secret = {_SIGNATURE: _SECRET, "plaintext": json.dumps(text)}
+    return {"dataJson": secret, "deleteAllVersions": False, "disableRead": False}
 
 
-def _foreign_owner(wanted: Mapping[str, Any], live: Mapping[str, Any]) -> str | None:
+def foreign_owner(wanted: Mapping[str, Any], live: Mapping[str, Any]) -> str | None:
     """Tell who else manages an object: another deployment tool, a controller, or another role of the database."""
     if "owner" in wanted and live.get("owner") != wanted["owner"]:
         return f"owned by role {live.get('owner')}"
@@ -186,5 +287,7 @@ def _print(comparisons: Sequence[Comparison], file: Path | None, stack: Stack, *
         kind, _, name = comparison.urn.split("::", 2)[2].partition("::")
         details = f"  ({', '.join(comparison.details)})" if comparison.details else ""
         typer.echo(f"{comparison.verdict:15} {kind.rpartition('$')[2]:55} {comparison.identity or name}{details}")
+    if not comparisons:
+        typer.echo("nothing to compare: the stack has all of it in its state already")
     if file:
         typer.echo(f"\nwrote {file}; ./factory up --stack {stack.name} --adopt {file} takes over what is equal")

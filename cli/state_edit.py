@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from graphlib import TopologicalSorter
 from typing import Any
 
@@ -32,14 +33,29 @@ def store(session: Session, state: State) -> None:
 
 
 def add(state: State, records: Iterable[Record]) -> State:
-    """Return the state with these records after those they depend on; a URN that is there already stays as it is."""
+    """Return the state with these records after those they depend on; a URN that is there already stays as it is.
+
+    A dependency on what is in neither is left out, for the engine refuses such a state; the next `up` notes it again.
+    """
     deployment = dict(state.get("deployment") or {})
     present = list(deployment.get("resources") or [])
     known = {record["urn"] for record in present}
     fresh = {record["urn"]: record for record in records if record["urn"] not in known}
+    fresh = {urn: _within(record, known | fresh.keys()) for urn, record in fresh.items()}
     order = TopologicalSorter({urn: _needs(record) & fresh.keys() for urn, record in fresh.items()}).static_order()
     deployment["resources"] = present + [fresh[urn] for urn in order]
     return state | {"deployment": deployment}
+
+
+def _within(record: Record, known: AbstractSet[str]) -> Record:
+    limited = dict(record)
+    if "dependencies" in record:
+        limited["dependencies"] = [urn for urn in record["dependencies"] if urn in known]
+    if "propertyDependencies" in record:
+        limited["propertyDependencies"] = {
+            name: [urn for urn in urns or () if urn in known] for name, urns in record["propertyDependencies"].items()
+        }
+    return limited
 
 
 def _needs(record: Mapping[str, Any]) -> set[str]:

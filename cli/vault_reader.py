@@ -1,0 +1,62 @@
+"""Read-only questions to the Vault of a stack, for what the engine cannot tell."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from cli import engine
+from cli.errors import CommandError
+from cli.session import Session
+from stacks.settings import SettingsError
+from stacks.settings.access import VaultAccess, access
+from stacks.settings.endpoints import read_endpoints
+from stacks.settings.schema import Settings
+
+_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class VaultReader:
+    """A Vault server and the token of the stack's provider."""
+
+    access: VaultAccess
+
+    @classmethod
+    def of(cls, session: Session, settings: Settings) -> VaultReader:
+        """Reach Vault as the program does. Raises CommandError, also when the secrets cannot be decrypted."""
+        endpoints = read_endpoints(session.environment) if session.stack.embedded else None
+        credentials: dict[str, str] = {}
+        if settings.vault is not None:
+            shown = engine.capture_json(session, ["config", "--show-secrets", "--json", "--stack", session.stack.name])
+            credentials = json.loads((shown.get("factory:credentials") or {}).get("value") or "{}")
+        try:
+            found = access(settings, frozenset({"vault"}), credentials, endpoints).vault
+        except SettingsError as error:
+            raise CommandError(str(error)) from error
+        if found is None:
+            raise CommandError(f"stack {session.stack.name!r} has no connection to Vault")
+        return cls(found)
+
+    def read(self, path: str) -> dict[str, Any] | None:
+        """Return the data at a path, None where there is nothing. Raises CommandError."""
+        connection = self.access.connection
+        trust = ssl.create_default_context(cafile=connection.ca_cert_file)
+        address = f"{connection.address}/v1/{path}"
+        try:
+            answer = httpx.get(
+                address, headers={"X-Vault-Token": self.access.token}, verify=trust, timeout=_SECONDS, trust_env=False
+            )
+            if answer.status_code == httpx.codes.NOT_FOUND:
+                return None
+            answer.raise_for_status()
+        except httpx.HTTPStatusError as error:
+            raise CommandError(f"Vault refuses to read {path}: HTTP {error.response.status_code}") from error
+        except httpx.HTTPError as error:
+            raise CommandError(f"Vault at {connection.address} does not answer: {error}") from error
+        data: dict[str, Any] | None = answer.json().get("data")
+        return data
