@@ -8,12 +8,20 @@ import hashlib
 import hmac
 import secrets
 import string
+import unicodedata
 from typing import Any, Final
 
 import pulumi
 from pulumi import dynamic
 
-__all__ = ["SPECIAL_CHARACTERS", "GeneratedPassword", "GeneratedPasswordProvider", "generate", "scram_verifier"]
+__all__ = [
+    "SPECIAL_CHARACTERS",
+    "GeneratedPassword",
+    "GeneratedPasswordProvider",
+    "generate",
+    "scram_verifier",
+    "stable_salt",
+]
 
 SPECIAL_CHARACTERS: Final = "-:!+<>"
 """The special characters a password may hold (PG-10)."""
@@ -33,9 +41,18 @@ def generate(length: int, special: str = SPECIAL_CHARACTERS) -> str:
     return "".join(drawn)
 
 
+def stable_salt(role: str) -> bytes:
+    """Salt the password of ``role`` the same in every run: a verifier that changed would show as a difference."""
+    return hashlib.sha256(f"factory:{role}".encode()).digest()[:_SALT_BYTES]
+
+
 def scram_verifier(password: str, salt: bytes) -> str:
-    """Hash an ASCII password as PostgreSQL stores it (RFC 5802), so that no statement ever carries the password."""
-    salted = hashlib.pbkdf2_hmac("sha256", password.encode("ascii"), salt, _SCRAM_ITERATIONS)
+    """Hash a password as PostgreSQL stores it (RFC 5802), so that no statement ever carries the password.
+
+    What is not ASCII is normalised as SASLprep does; what that would refuse is used as it is, as libpq does.
+    """
+    prepared = password if password.isascii() else unicodedata.normalize("NFKC", password)
+    salted = hashlib.pbkdf2_hmac("sha256", prepared.encode(), salt, _SCRAM_ITERATIONS)
     client_key = hmac.digest(salted, b"Client Key", "sha256")
     stored_key = hashlib.sha256(client_key).digest()
     server_key = hmac.digest(salted, b"Server Key", "sha256")

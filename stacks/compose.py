@@ -61,6 +61,7 @@ def build(site: Site, *, protect: bool) -> dict[str, Any]:
                 args,
                 settings.platform,
                 kv_config=site.secrets.get(name),
+                editor_password=site.editor_passwords.get(name),
                 opts=pulumi.ResourceOptions(
                     providers=providers.of(_packages(args)),
                     depends_on=foundations,

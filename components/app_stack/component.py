@@ -60,20 +60,24 @@ class AppStack(pulumi.ComponentResource):
         platform: PlatformArgs,
         *,
         kv_config: Mapping[str, pulumi.Input[str]] | None = None,
+        editor_password: pulumi.Input[str] | None = None,
         oauth_client_id: pulumi.Input[str] | None = None,
         repository_url: pulumi.Input[str] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Build the application ``name``.
 
-        ``kv_config`` holds the values of ``args.vault.config_keys``; ``oauth_client_id`` and ``repository_url`` come
+        ``kv_config`` holds the values of ``args.vault.config_keys``; ``editor_password`` is the one of an editor role
+        that exists already, otherwise one is generated; ``oauth_client_id`` and ``repository_url`` come
         from the forge where the repository is a resource of the same program. Raises
         :class:`~components.naming.NamingError` before anything is registered.
         """
         app = App.of(name, args, platform)
         super().__init__("factory:app:AppStack", name, None, opts)
         child = child_options(self, opts)
-        database = AppDatabase(name, args, platform, opts=child) if args.has_database else None
+        database = None
+        if args.has_database:
+            database = AppDatabase(name, args, platform, editor_password=editor_password, opts=child)
         secrets = None
         if args.uses_vault:
             secrets = AppSecrets(

@@ -3,7 +3,7 @@
 import pulumi
 import pulumi_postgresql as postgresql
 
-from ..generated_password import GeneratedPassword
+from ..generated_password import GeneratedPassword, scram_verifier, stable_salt
 from ..options import child_options
 from ..services.postgres.pooler_access import PoolerAccess
 from .app import App
@@ -38,26 +38,39 @@ class AppDatabase(pulumi.ComponentResource):
         name: str,
         args: AppStackArgs,
         platform: PlatformArgs,
+        *,
+        editor_password: pulumi.Input[str] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Create the database of the application ``name``."""
+        """Create the database of the application ``name``.
+
+        ``editor_password`` is the one of an editor role that exists already: such a role keeps its password, whatever
+        is given here. Without it a password is generated.
+        """
         super().__init__("factory:app:AppDatabase", name, None, opts)
         app = App.of(name, args, platform)
         child = child_options(self, opts)
-        password = GeneratedPassword(f"{name}-editor", length=platform.postgres.password_length, opts=child)
+        # Its memberships change with every user it creates (PG-10).
+        ignored = ["roles"]
+        if editor_password is None:
+            generated = GeneratedPassword(f"{name}-editor", length=platform.postgres.password_length, opts=child)
+            password, verifier = generated.value, generated.verifier
+        else:
+            password = pulumi.Output.secret(editor_password)
+            verifier = password.apply(lambda given: scram_verifier(given, stable_salt(app.names.editor_role)))
+            ignored.append("password")
         editor = postgresql.Role(
             f"{name}-editor",
             name=app.names.editor_role,
             login=True,
             create_role=True,
             # The verifier instead of the password: a failed statement stands in the server's log.
-            password=password.verifier,
-            # Its memberships change with every user it creates (PG-10).
-            opts=child_options(self, opts, ignore_changes=["roles"]),
+            password=verifier,
+            opts=child_options(self, opts, ignore_changes=ignored),
         )
         taken = None
         if args.decommission:
-            taken = DatabaseBackup(name, app, user=editor.name, password=password.value, opts=child)
+            taken = DatabaseBackup(name, app, user=editor.name, password=password, opts=child)
         # The protection falls only after the backup has been taken (APP-39).
         data = child_options(self, opts, after=[taken] if taken else [], protect=app.protect)
         owner = postgresql.Role(f"{name}-owner", name=app.names.owner_role, login=False, opts=data)
@@ -84,7 +97,7 @@ class AppDatabase(pulumi.ComponentResource):
         self.database = database.name
         self.owner_role = owner.name
         self.editor_role = editor.name
-        self.editor_password = pulumi.Output.secret(password.value)
+        self.editor_password = pulumi.Output.secret(password)
         self.backup = taken.file if taken else None
         self.register_outputs(
             {

@@ -175,11 +175,16 @@ def _encrypted_names(raw: Mapping[str, Any], stack: StackFile, problems: list[Pr
         secrets[app] = frozenset(
             key for key, value in inner.items() if _is_encrypted(value, ("secrets", app, key), stack, problems)
         )
-    given = _mapping(raw, ("credentials",), stack, problems)
-    credentials = frozenset(
-        key for key, value in given.items() if _is_encrypted(value, ("credentials", key), stack, problems)
-    )
-    return {"secrets": secrets, "credentials": credentials}
+    named = {
+        section: frozenset(
+            key
+            for key, value in _mapping(raw, (section,), stack, problems).items()
+            if _is_encrypted(value, (section, key), stack, problems)
+        )
+        for section in ENCRYPTED_SECTIONS
+        if section != "secrets"
+    }
+    return {"secrets": secrets, **named}
 
 
 def _mapping(raw: Mapping[str, Any], path: Path, stack: StackFile, problems: list[Problem]) -> Mapping[str, Any]:
@@ -214,7 +219,7 @@ def _without_encrypted(raw: Mapping[str, Any], stack: StackFile, problems: list[
     def keep(value: object, path: Path) -> bool:
         if not isinstance(value, Encrypted):
             return True
-        allowed = " and ".join(f"`{NAMESPACE}:{key}`" for key in ENCRYPTED_SECTIONS)
+        allowed = ", ".join(f"`{NAMESPACE}:{key}`" for key in ENCRYPTED_SECTIONS)
         fix = f"Unset it with `pulumi config rm --path '{key_path(path).partition(':')[2]}'` and set it there"
         problems.append(problem_at(stack, path, f"only {allowed} hold encrypted values", fix))
         return False

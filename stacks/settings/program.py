@@ -34,6 +34,7 @@ class Site:
     settings: Settings
     access: Access
     secrets: Secrets
+    editor_passwords: Mapping[str, pulumi.Output[str]]
 
 
 def from_pulumi(variables: Mapping[str, str] = os.environ, directory: FilePath | None = None) -> Site:
@@ -72,7 +73,8 @@ def _site(variables: Mapping[str, str], directory: FilePath) -> Site:
         app: {key: pulumi.Output.secret(value) for key, value in keys.items()}
         for app, keys in clear.get("secrets", {}).items()
     }
-    return Site(settings, reached, secrets)
+    passwords = {app: pulumi.Output.secret(value) for app, value in clear.get("editor_passwords", {}).items()}
+    return Site(settings, reached, secrets, passwords)
 
 
 def _configuration() -> tuple[dict[str, Any], dict[str, Any]]:

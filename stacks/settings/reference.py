@@ -17,7 +17,7 @@ from .schema import ENCRYPTED_SECTIONS, Settings
 
 __all__ = ["reference", "undescribed"]
 
-_ENCRYPTED = " and ".join(f"`{NAMESPACE}:{key}`" for key in ENCRYPTED_SECTIONS)
+_ENCRYPTED = ", ".join(f"`{NAMESPACE}:{key}`" for key in ENCRYPTED_SECTIONS)
 _CREDENTIALS = " and ".join(f"`{name}` ({what})" for name, what in CREDENTIALS.values())
 
 _INTRODUCTION = f"""\

@@ -256,6 +256,17 @@ def _secrets(draft: Draft) -> Iterator[Problem]:
             yield _unset(draft, ("secrets", name, key), f"missing secret: {name} lists it in vault.config_keys")
 
 
+def _editor_passwords(draft: Draft) -> Iterator[Problem]:
+    known = draft.raw.get("apps") or {}
+    given: frozenset[str] = draft.valid.get("editor_passwords", frozenset())
+    for name in sorted(given):
+        where = ("editor_passwords", name)
+        if name not in known:
+            yield draft.problem(where, "no such application", did_you_mean(name, known))
+        elif name in draft.apps and not draft.apps[name].has_database:
+            yield draft.problem(where, f"{name} has no database, so it has no editor role", "Remove the key")
+
+
 def _credentials(draft: Draft) -> Iterator[Problem]:
     known = {key for key, _ in CREDENTIALS.values()}
     given: frozenset[str] = draft.valid.get("credentials", frozenset())
@@ -304,6 +315,7 @@ _RULES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     _names,
     _clients,
     _secrets,
+    _editor_passwords,
     _credentials,
     _delivery,
 )

@@ -20,7 +20,7 @@ from .guards import Environment, Fingerprints
 
 __all__ = ["ENCRYPTED_SECTIONS", "SandboxArgs", "Settings"]
 
-ENCRYPTED_SECTIONS = ("secrets", "credentials")
+ENCRYPTED_SECTIONS = ("secrets", "credentials", "editor_passwords")
 """The only keys whose values stand encrypted in a stack file."""
 
 BackendUrl = Annotated[str, StringConstraints(pattern=r"^(gs|s3|azblob|file|https)://\S+$")]
@@ -111,6 +111,13 @@ class Settings(Model):
         description="Encrypted credentials of the connections: `vault_token`, `postgres_password`. Set one with "
         "`pulumi config set --secret --path credentials.NAME`.",
         json_schema_extra=about("POL-33"),
+    )
+    editor_passwords: frozenset[str] = Field(
+        default=frozenset(),
+        description="Encrypted passwords of editor roles that existed before this program, by application; they are "
+        "never changed. Otherwise one is generated. Set one with `pulumi config set --secret --path "
+        "editor_passwords.APP`.",
+        json_schema_extra=about("PG-10, PG-33"),
     )
     fingerprints: Fingerprints = Field(
         default=Fingerprints(),
