@@ -120,7 +120,7 @@ class _Search:
         return self.open_vault()
 
     def compare(self) -> list[Comparison]:
-        owned = _resources(self.state).keys()
+        owned = state_edit.resources(self.state).keys()
         # Each round knows more: what depends on an object can be looked up once that object was found.
         while True:
             plans, differences = self._preview()
@@ -130,7 +130,7 @@ class _Search:
             fresh = {urn: record for urn, record in fresh.items() if urn not in self.records}
             self.records |= fresh
             self._look_up(fresh)
-        live = _resources(self.state)
+        live = state_edit.resources(self.state)
         return [
             self._verdict(urn, plan, differences.get(urn, ()), live.get(urn))
             for urn, plan in plans.items()
@@ -187,14 +187,16 @@ class _Search:
             options = ["--yes", "--skip-preview", "--stack", self.scratch.stack.name]
             engine.capture(self.scratch, ["refresh", *options, *targets])
         shown = _export(self.scratch, "--show-secrets")
-        if secrets := [record for urn, record in _resources(shown).items() if record["type"] == _KV and urn in fresh]:
+        if secrets := [
+            record for urn, record in state_edit.resources(shown).items() if record["type"] == _KV and urn in fresh
+        ]:
             # Its provider reads that a secret exists, not what it holds: what an `up` would have noted is noted here.
             for record in secrets:
                 record["outputs"] |= _kv_outputs(_clear(record["inputs"]["dataJson"]))
             state_edit.store(self.scratch, shown)
         self.state = _export(self.scratch)
         self.records |= {
-            urn: self.records[urn] | {"outputs": _resources(self.state)[urn]["outputs"]}
+            urn: self.records[urn] | {"outputs": state_edit.resources(self.state)[urn]["outputs"]}
             for urn in (record["urn"] for record in secrets)
         }
 
@@ -217,7 +219,7 @@ class _Search:
 
     def _differing_keys(self, urn: str) -> tuple[str, ...]:
         """Compare the values of a KV secret: its provider reads that it exists, not what it holds."""
-        record = _resources(_export(self.scratch, "--show-secrets"))[urn]
+        record = state_edit.resources(_export(self.scratch, "--show-secrets"))[urn]
         wanted = json.loads(_clear(record["inputs"]["dataJson"]))
         found = (self.vault.read(record["id"]) or {}).get("data") or {}
         return tuple(f"dataJson.{key}" for key in sorted({*wanted, *found}) if wanted.get(key) != found.get(key))
@@ -229,10 +231,6 @@ class _Search:
 def _export(session: Session, *options: str) -> State:
     exported: State = json.loads(engine.capture(session, ["stack", "export", "--stack", session.stack.name, *options]))
     return exported
-
-
-def _resources(state: State) -> dict[str, Record]:
-    return {record["urn"]: record for record in (state.get("deployment") or {}).get("resources") or ()}
 
 
 def _planned_inputs(goal: Mapping[str, Any]) -> Mapping[str, Any]:

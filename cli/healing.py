@@ -13,18 +13,19 @@ import datetime as dt
 import json
 import socket
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cli import processes
-from cli.deterministic_ids import deterministic_id
+from cli.deterministic_ids import deterministic_id, place_of
 from cli.errors import CommandError
 from cli.session import Report, Session, file_backend
 from cli.stack import PROJECT
 from cli.state_edit import Record
+from cli.vault_reader import VaultReader
 from sandbox.processes import ProcessId
 from toolchain.paths import state_dir
 
@@ -157,8 +158,10 @@ def _holds(holder: dict[str, Any]) -> bool:
     return started is None or started <= locked + 1
 
 
-def resolve(pending: Iterable[dict[str, Any]], report: Report) -> list[Record]:
+def resolve(pending: Iterable[dict[str, Any]], open_vault: Callable[[], VaultReader], report: Report) -> list[Record]:
     """Return a record for each pending create that may have happened.
+
+    Vault is opened only to look up an id that it draws itself. Raises CommandError if it does not answer.
 
     An interrupted update or delete needs nothing: its resource is still in the state, and the refresh reads what
     became of it.
@@ -168,7 +171,12 @@ def resolve(pending: Iterable[dict[str, Any]], report: Report) -> list[Record]:
         resource = operation["resource"]
         if operation["type"] != "creating":
             continue
-        identity = deterministic_id(resource["type"], resource.get("inputs", {}))
+        kind, inputs = resource["type"], resource.get("inputs", {})
+        if place := place_of(kind, inputs):
+            drawn = open_vault().read(place)
+            identity = str(drawn["id"]) if drawn else None
+        else:
+            identity = deterministic_id(kind, inputs)
         if identity is None:
             report(f"forgetting the interrupted create of {resource['urn']}: repeating it is harmless")
             continue

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from cli import engine, healing, state_copies, state_edit
@@ -15,10 +16,12 @@ from cli.configuration import refused, settings_of
 from cli.confirmation import confirmed
 from cli.errors import CommandError
 from cli.guards import refuse_unsafe
+from cli.kv_guard import refuse_overwriting
 from cli.policy import policy_arguments
 from cli.session import Report, Session, open_session
 from cli.stack import Stack
 from cli.state_edit import Record
+from cli.vault_reader import VaultReader
 from stacks.settings.schema import Settings
 from stacks.settings.sections import targets
 from toolchain.engine_home import PluginSet
@@ -48,7 +51,7 @@ def up(
     stack: Stack, only: str | None, forwarded: Sequence[str], *, yes: bool, adopted: Sequence[Record], report: Report
 ) -> int:
     """Bring a stack up. A sandbox is changed at once; production shows a plan, asks, and applies exactly that plan."""
-    ready = prepare(stack, report, changing=True, only=only, adopted=adopted)
+    ready = prepare(stack, report, changing=True, creating=True, only=only, adopted=adopted)
     arguments = [*ready.arguments(only, forwarded), *policy_arguments(ready.session, ready.settings)]
     apply = ["up", "--yes", "--skip-preview", *arguments]
     if stack.sandbox:
@@ -82,7 +85,13 @@ def destroy(stack: Stack, only: str | None, forwarded: Sequence[str], *, yes: bo
 
 
 def prepare(
-    stack: Stack, report: Report, *, changing: bool, only: str | None = None, adopted: Sequence[Record] = ()
+    stack: Stack,
+    report: Report,
+    *,
+    changing: bool,
+    creating: bool = False,
+    only: str | None = None,
+    adopted: Sequence[Record] = (),
 ) -> Ready:
     """Check everything that can be checked without the engine, then bring the stack to a state to start from.
 
@@ -100,9 +109,13 @@ def prepare(
         exported = engine.capture(session, ["stack", "export", "--stack", stack.name])
         state_copies.keep(stack.name, exported)
         state = json.loads(exported)
+        open_vault = cache(lambda: VaultReader.of(session, settings))
         pending = (state.get("deployment") or {}).pop("pending_operations", None) or []
+        edited = state_edit.add(state, [*healing.resolve(pending, open_vault, report), *adopted])
+        if creating:
+            refuse_overwriting(stack.name, settings, state_edit.resources(edited), only, open_vault)
         if pending or adopted:
-            state_edit.store(session, state_edit.add(state, [*healing.resolve(pending, report), *adopted]))
+            state_edit.store(session, edited)
     return Ready(session, settings)
 
 

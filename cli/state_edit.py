@@ -32,6 +32,11 @@ def store(session: Session, state: State) -> None:
         raise CommandError(f"the state of stack {session.stack.name!r} could not be edited: {done.stderr.strip()}")
 
 
+def resources(state: State) -> dict[str, Record]:
+    """Return the resources of a state by URN."""
+    return {record["urn"]: record for record in (state.get("deployment") or {}).get("resources") or ()}
+
+
 def add(state: State, records: Iterable[Record]) -> State:
     """Return the state with these records after those they depend on; a URN that is there already stays as it is.
 
