@@ -111,8 +111,10 @@ def env(stack: StackOption = None) -> None:
     from cli.policy import write_policy_config
     from cli.session import open_session
 
-    session = open_session(stacks.select(stack), report)
-    exports = session.exports | {"FACTORY_POLICY_CONFIG": str(write_policy_config(session, settings_of(session.stack)))}
+    chosen = stacks.select(stack)
+    settings = settings_of(chosen)
+    session = open_session(chosen, report)
+    exports = session.exports | {"FACTORY_POLICY_CONFIG": str(write_policy_config(session, settings))}
     for name, value in sorted(exports.items()):
         typer.echo(f"export {name}={shlex.quote(value)}")
 

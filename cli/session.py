@@ -47,9 +47,6 @@ def open_session(stack: Stack, report: Report, *, start_backends: bool = True) -
             f"{stack.file.name}: factory:backends is `embedded` but factory:environment is {stack.environment!r}; "
             "the embedded backends serve `environment: sandbox` only"
         )
-    # All at once: one announcement of what has to be built, and one set of build caches.
-    backends = BACKEND_TOOLS if stack.embedded and start_backends else ()
-    toolchain.ensure([*tools(sandbox=stack.sandbox), *backends], report)
     # A sandbox declares its backend (POL-10); production's is the operator's choice, as with a plain `pulumi`.
     backend = backend_in_use() or stack.state_url
     if not stack.embedded and backend is None:
@@ -57,6 +54,9 @@ def open_session(stack: Stack, report: Report, *, start_backends: bool = True) -
             f"nothing says where the state of stack {stack.name!r} is: run `pulumi login URL`, or set "
             "PULUMI_BACKEND_URL; docs/state-and-secrets.md has examples"
         )
+    # All at once: one announcement of what has to be built, and one set of build caches.
+    backends = BACKEND_TOOLS if stack.embedded and start_backends else ()
+    toolchain.ensure([*tools(sandbox=stack.sandbox), *backends], report)
     home = prepare(sandbox=stack.sandbox, report=report)
     exports = home.environment | {"PULUMI_STACK": stack.name}
     if stack.embedded:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,9 +43,9 @@ def bare_project(tmp_path: Path) -> Project:
 def project(tmp_path: Path, lifecycle_state: Path, lifecycle_sandbox: Endpoints) -> Iterator[Project]:
     """A checkout on the running sandbox, whose stack has one application with a database."""
     assert lifecycle_sandbox.vault.address
-    copy = Project.copy_to(tmp_path / "checkout", lifecycle_state)
-    copy.configure(STACK, with_applications(copy.configuration(STACK), "webapp"))
-    yield copy
+    checkout = Project.copy_to(tmp_path / "checkout", lifecycle_state)
+    checkout.configure(STACK, with_applications(checkout.configuration(STACK), "webapp"))
+    yield checkout
     for process in survivors(lifecycle_state):
         process.signal(signal.SIGKILL)
 
@@ -57,4 +58,6 @@ def with_applications(document: dict[str, Any], *names: str) -> dict[str, Any]:
         name: template | {"exposure": ["internal"], "ci": {"oauth_client_id": f"sandbox-{name}"}} for name in names
     }
     config["factory:secrets"] = dict.fromkeys(names, secrets)
-    return document | {"config": config}
+    # A YAML writer would turn what is shared into aliases.
+    whole: dict[str, Any] = json.loads(json.dumps(document | {"config": config}))
+    return whole

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import closing
 from typing import Any
+
+import httpx
 
 from sandbox import Endpoints
 from tests.support.identities import VaultIdentity, cluster_client, operator, superuser
@@ -62,16 +65,18 @@ def _keys(root: VaultIdentity, path: str) -> list[str]:
 
 def _kubernetes(endpoints: Endpoints) -> dict[str, list[str]]:
     with cluster_client(endpoints) as client:
-        namespaces = [_name(item) for item in _items(client.get("/api/v1/namespaces").raise_for_status().json())]
-        listed = {"namespaces": sorted(namespaces)}
+        listed = {"namespaces": sorted(_name(item) for item in _items(client, "api/v1/namespaces"))}
         for kind in _NAMESPACED:
-            answer = client.get(f"/{kind}").raise_for_status().json()
-            listed[kind] = sorted(f"{item['metadata']['namespace']}/{_name(item)}" for item in _items(answer))
+            listed[kind] = sorted(f"{item['metadata']['namespace']}/{_name(item)}" for item in _items(client, kind))
     return listed
 
 
-def _items(answer: dict[str, Any]) -> list[dict[str, Any]]:
-    items: list[dict[str, Any]] = answer["items"]
+def _items(client: httpx.Client, kind: str) -> list[dict[str, Any]]:
+    answer = client.get(f"/{kind}")
+    while answer.status_code == httpx.codes.TOO_MANY_REQUESTS:  # a fresh server still fills its cache of this kind
+        time.sleep(float(answer.headers.get("Retry-After", "1")))
+        answer = client.get(f"/{kind}")
+    items: list[dict[str, Any]] = answer.raise_for_status().json()["items"]
     # A namespace needs some seconds to go after the engine was told that it will.
     return [item for item in items if "deletionTimestamp" not in item["metadata"]]
 

@@ -1,0 +1,133 @@
+"""Bad input ends with status 2, names the mistake and what to do, and changes nothing: no process is even started."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.conftest import CommandLine
+from toolchain.paths import ROOT
+
+REJECTED = ROOT / "tests/fixtures/settings/reject"
+
+MISTAKES = {
+    "malformed-yaml": ("Pulumi.site.yaml:3:1", "malformed YAML", "Correct the notation"),
+    "unknown-key-in-an-application": ("factory:apps.webapp.workload.replcas", "unknown key", "Did you mean `replicas`"),
+    "duplicate-application": ("factory:apps.webapp", "duplicate key", "Keep one of the two"),
+    "application-name-is-no-dns-label": ("factory:apps.My_App", "NAME-21", "Use lower-case letters"),
+    "derived-name-too-long": ("the derived owner role", "holds 63", "Choose a shorter application name"),
+    "application-name-reserved": ("factory:apps.postgres", "reserved", "Choose another name"),
+    "two-applications-with-one-host": ("factory:apps.shop", "webapp.office.example.test", "Give 'shop' another"),
+    "missing-secret": ("factory:secrets.webapp.API_KEY", "missing secret", "pulumi config set --secret --path"),
+    "environment-missing": ("factory:environment", "", ""),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.parametrize("command", ["config validate", "up", "preview", "destroy", "env"])
+def test_a_wrong_stack_file(factory: CommandLine, mistake: str, command: str) -> None:
+    shutil.copy(REJECTED / mistake / "Pulumi.site.yaml", factory.root)
+    before = factory.files()
+    file = [str(factory.root / "Pulumi.site.yaml")] if command == "config validate" else ["--stack", "site", "--yes"]
+    file = file[:2] if command in {"preview", "env"} else file
+    outcome = factory(*command.split(), *file)
+    assert outcome.status == 2
+    message = outcome.out + outcome.err
+    for fact in MISTAKES[mistake]:
+        # A file that is no YAML at all cannot be asked what it is: the message says which command tells more.
+        assert fact in message or (mistake == "malformed-yaml" and "config validate Pulumi.site.yaml" in message)
+    assert "Traceback" not in message
+    assert factory.files() == before
+
+
+def test_every_problem_is_listed_as_json(factory: CommandLine) -> None:
+    shutil.copy(REJECTED / "many-mistakes-at-once/Pulumi.site.yaml", factory.root)
+    outcome = factory("config", "validate", "--json", str(factory.root / "Pulumi.site.yaml"))
+    problems = json.loads(outcome.out)
+    assert outcome.status == 2
+    assert len(problems) > 2
+    assert all(problem["rule"] and problem["path"] for problem in problems)
+
+
+def test_a_file_that_is_not_there(factory: CommandLine) -> None:
+    outcome = factory("config", "validate", "Pulumi.nope.yaml")
+    assert (outcome.status, outcome.err) == (2, "factory: Pulumi.nope.yaml: there is no such file\n")
+
+
+def test_a_mistyped_stack(factory: CommandLine) -> None:
+    (factory.root / "Pulumi.sandbox.yaml").touch()
+    outcome = factory("status", "--stack", "sandbx")
+    assert outcome.status == 2
+    assert "did you mean 'sandbox'?" in outcome.err
+
+
+@pytest.mark.parametrize("name", ["../evil", "a b", "", "-x", "x" * 101])
+def test_a_stack_name_that_is_none_writes_no_file(factory: CommandLine, name: str) -> None:
+    outcome = factory("init", "--", name)
+    assert outcome.status == 2
+    assert "is not a stack name" in outcome.err
+    assert list(factory.root.glob("Pulumi.*.yaml")) == []
+
+
+@pytest.mark.parametrize("command", [["statsu"], ["up", "--stack"], ["adopt"], ["pulumi"], ["config", "validat"]])
+def test_a_mistyped_command(factory: CommandLine, command: list[str]) -> None:
+    outcome = factory(*command)
+    assert outcome.status == 2
+    assert "Traceback" not in outcome.err
+
+
+def test_an_unknown_section_is_refused_before_anything_starts(factory: CommandLine) -> None:
+    shutil.copy(ROOT / "Pulumi.sandbox.yaml", factory.root)
+    shutil.copy(ROOT / "Pulumi.lab.yaml", factory.root)
+    outcome = factory("up", "--only", "apps.webap")
+    assert outcome.status == 2
+    assert "webapp" in outcome.err
+
+
+def test_a_stack_without_a_state_backend(factory: CommandLine) -> None:
+    shutil.copy(ROOT / "tests/fixtures/settings/accept/nothing-to-build/Pulumi.site.yaml", factory.root)
+    outcome = factory("outputs", "--stack", "site")
+    assert outcome.status == 2
+    assert "pulumi login" in outcome.err
+
+
+def test_init_writes_a_file_once_beside_the_others_wherever_it_is_called(
+    factory: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert factory("init", "home").status == 0
+    file = factory.root / "Pulumi.home.yaml"
+    written = file.read_text()
+    assert "# " in written
+    again = factory("init", "home")
+    assert again.status == 2
+    assert "exists already" in again.err
+    assert file.read_text() == written
+    blanks = factory("config", "validate", str(file))
+    assert blanks.status == 2
+    assert "still to be filled in" in blanks.out
+
+
+def test_a_full_disk(factory: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/data/state")
+
+    monkeypatch.setattr(os, "open", full)
+    outcome = factory("init", "home")
+    assert outcome.status == 1
+    assert outcome.err.startswith("factory: /data/state: No space left on device; free some space")
+
+
+def test_a_state_directory_that_cannot_be_made(factory: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy(ROOT / "Pulumi.sandbox.yaml", factory.root)
+    blocked = factory.root / "a-file"
+    blocked.touch()
+    monkeypatch.setenv("FACTORY_STATE", str(blocked / "state"))
+    outcome = factory("sandbox", "status")
+    assert outcome.status == 1
+    assert "set FACTORY_CACHE and FACTORY_STATE elsewhere" in outcome.err
