@@ -14,10 +14,14 @@ KEEP_USER = "-"
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_KEEPCAPS = 8
+_PR_GET_SECUREBITS = 27
+_PR_SET_SECUREBITS = 28
 _PR_CAP_AMBIENT = 47
 _PR_CAP_AMBIENT_RAISE = 2
 _CAP_DAC_OVERRIDE = 1
 _CAP_DAC_READ_SEARCH = 2
+_CAP_SETPCAP = 8
+_NO_SETUID_FIXUP = 1 << 2
 _CAPABILITY_VERSION_3 = 0x20080522
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -46,9 +50,13 @@ def drop_root(uid: int, gid: int) -> None:
     The state directory and the virtual environment of root usually lie below /root (mode 0700). Opening those paths to
     everybody, or keeping the data elsewhere, would be worse than this one capability.
     """
-    passage = next((number for number in (_CAP_DAC_READ_SEARCH, _CAP_DAC_OVERRIDE) if number in _permitted()), None)
+    permitted = _permitted()
+    passage = next((number for number in (_CAP_DAC_READ_SEARCH, _CAP_DAC_OVERRIDE) if number in permitted), None)
     if passage is not None:
         _prctl(_PR_SET_KEEPCAPS, 1)
+        if _CAP_SETPCAP in permitted:
+            # Otherwise access(2) forgets the capability, and by that call PostgreSQL looks for its own program.
+            _prctl(_PR_SET_SECUREBITS, _libc.prctl(_PR_GET_SECUREBITS, 0, 0, 0, 0) | _NO_SETUID_FIXUP)
     os.setgroups([])
     os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)

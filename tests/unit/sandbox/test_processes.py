@@ -115,6 +115,19 @@ def test_a_backend_that_refuses_root_keeps_one_ability_only(tmp_path: Path) -> N
         assert "refused" in done.stdout
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="root: only root can become somebody else")
+def test_a_backend_that_refuses_root_finds_its_program_in_a_closed_directory(tmp_path: Path) -> None:
+    """PostgreSQL asks access(2) about its own program, in a checkout below /root."""
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    (closed / "program").write_text("#!/bin/sh\n")
+    (closed / "program").chmod(0o755)
+    script = "import os, sys; print(os.access(sys.argv[1], os.R_OK | os.X_OK), os.access(sys.argv[2], os.W_OK))"
+    argv = (sys.executable, "-I", "-S", "-c", script, str(closed / "program"), str(closed))
+    done = subprocess.run(launched(argv, unprivileged=True), capture_output=True, text=True, check=True)
+    assert done.stdout == "True False\n"
+
+
 def test_a_backends_environment_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "secret")
     environment = Service("x", ("/bin/x",), environment={"GOMEMLIMIT": "1MiB"}).full_environment()
