@@ -1,0 +1,80 @@
+"""Production: what is applied is the plan that was shown and agreed to, with official plugins only."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.engine.lifecycle.terminal import terminal
+from tests.support.project import Project
+from toolchain.paths import ROOT
+
+pytestmark = pytest.mark.engine
+
+STACK = "site"
+ANOTHER_RESOURCE = 'pulumi.ComponentResource("factory:test:Late", "late", None, None)\n'
+
+
+@pytest.fixture
+def production(tmp_path: Path) -> Project:
+    """A checkout with one production stack that builds nothing, its state in a folder."""
+    project = Project.copy_to(tmp_path / "checkout", tmp_path / "data")
+    shutil.copy(ROOT / "tests/fixtures/settings/accept/nothing-to-build/Pulumi.site.yaml", project.root)
+    (tmp_path / "states").mkdir()
+    project.environment = {
+        "PULUMI_BACKEND_URL": (tmp_path / "states").as_uri(),
+        "PULUMI_CONFIG_PASSPHRASE": "a passphrase",
+        "PULUMI_HOME": str(tmp_path / "pulumi"),
+        "PULUMI_STACK": STACK,
+    }
+    return project
+
+
+def test_the_plan_is_shown_and_applied_when_the_stacks_name_is_typed(production: Project) -> None:
+    with terminal(production, "up") as screen:
+        screen.wait_for("Type the stack's name to go on: ")
+        assert "pulumi:pulumi:Stack" in screen.screen
+        assert "create" in screen.screen
+        screen.type(STACK)
+        assert screen.status() == 0, screen.screen
+    assert len(production.resources(STACK)) == 1
+
+
+def test_another_answer_changes_nothing(production: Project) -> None:
+    with terminal(production, "up") as screen:
+        screen.wait_for("Type the stack's name to go on: ")
+        screen.type("yes")
+        assert screen.status() == 1
+    assert "nothing was changed" in screen.screen
+    assert production.resources(STACK) == {}
+
+
+def test_what_the_plan_did_not_show_is_refused(production: Project) -> None:
+    with terminal(production, "up") as screen:
+        screen.wait_for("Type the stack's name to go on: ")
+        with (production.root / "__main__.py").open("a", encoding="utf-8") as program:
+            program.write(ANOTHER_RESOURCE)
+        screen.type(STACK)
+        assert screen.status() == 1
+    assert "late" in screen.screen
+    assert "plan" in screen.screen
+    assert not any(urn.endswith("::late") for urn in production.resources(STACK))
+
+
+def test_with_nobody_to_ask_only_yes_applies_and_the_state_stays_with_the_official_plugins(production: Project) -> None:
+    refused = production.factory("up", check=False)
+    assert refused.returncode == 2
+    assert "give --yes" in refused.stderr
+    assert production.resources(STACK) == {}
+    production.factory("up", "--yes")
+    assert len(production.resources(STACK)) == 1
+    exports = production.factory("env").stdout
+    assert "PULUMI_HOME" not in exports
+    assert not (production.state / "pulumi-home/plugins").exists()
+    production.pulumi(STACK, "stack", "tag", "set", "factory:plugins", "local")
+    refused = production.factory("up", "--yes", check=False)
+    assert refused.returncode == 1
+    assert "was made with the local provider plugins and cannot be used with the official ones" in refused.stderr
+    assert "Traceback" not in refused.stderr
