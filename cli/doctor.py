@@ -13,6 +13,7 @@ from pathlib import Path
 import typer
 
 import toolchain
+from cli.debian_packages import program
 from toolchain import cache_dir, state_dir
 
 _GIB = 1024**3
@@ -62,7 +63,10 @@ def findings() -> list[Finding]:
             "container tests need a running Docker daemon",
         ),
         _optional(
-            "sshd", _which("sshd") is not None, _which("sshd") or "no sshd", "remote command tests need openssh-server"
+            "sshd",
+            program("sshd") is not None,
+            program("sshd") or "no sshd",
+            "remote command tests need openssh-server",
         ),
         _optional(
             "pgbouncer",
@@ -88,7 +92,3 @@ def examine(*, as_json: bool) -> int:
 
 def _optional(subject: str, ok: bool, found: str, advice: str) -> Finding:  # noqa: FBT001 - private
     return Finding(subject, ok, found, advice, required=False)
-
-
-def _which(name: str) -> str | None:
-    return shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"]))
