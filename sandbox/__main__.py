@@ -43,8 +43,8 @@ def _supervise(layout: Layout, tools: dict[str, Path]) -> int:
         os.dup2(source, target)
     os.chdir("/")
     # Imported late: before the fork there must be no thread, and it makes the caller wait less.
-    from sandbox.daemon import Daemon  # noqa: PLC0415
-    from sandbox.errors import SandboxError  # noqa: PLC0415
+    from sandbox.daemon import Daemon  # noqa: PLC0415 - only the supervisor needs it
+    from sandbox.errors import SandboxError  # noqa: PLC0415 - only the supervisor needs it
 
     try:
         up = asyncio.run(Daemon(layout, tools).run())

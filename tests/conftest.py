@@ -8,6 +8,9 @@ from collections.abc import Generator
 
 import pytest
 
+import toolchain
+
+
 @pytest.fixture(scope="session")
 def seed() -> int:
     """The seed of this run, printed by `./factory test`."""
@@ -52,6 +55,4 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 def _tools_are_there() -> bool:
-    import toolchain
-
     return all(toolchain.locate(name) is not None for name in ("pulumi", "kube-apiserver", "vault"))

@@ -147,7 +147,7 @@ def _checksum_in(text: str, sums: Sums, asset: str) -> str | None:
         found = (text.split() or [""])[0]
     else:
         lines = (line.split() for line in text.splitlines())
-        found = next((words[0] for words in lines if len(words) == 2 and words[1].removeprefix("*") == asset), "")  # noqa: PLR2004
+        found = next((words[0] for words in lines if len(words) == 2 and words[1].removeprefix("*") == asset), "")  # noqa: PLR2004 - sum and name
     found = found.lower()
     return found if SHA256.fullmatch(found) else None
 

@@ -75,7 +75,7 @@ class _SetUp:
         if build_only():
             return specs
         # Most commands find everything in place, and an HTTP client takes a while to load.
-        from toolchain.download import OutOfReachError, Vendor  # noqa: PLC0415
+        from toolchain.download import OutOfReachError, Vendor  # noqa: PLC0415 - only a download needs it
 
         remaining = []
         vendor = Vendor(self._report)

@@ -43,20 +43,18 @@ class PythonHost(language_pb2_grpc.LanguageRuntimeServicer):
     def __init__(self) -> None:
         self._engine_address = ""
 
-    def Handshake(  # noqa: N802 - the protocol's name
+    def Handshake(
         self, request: language_pb2.LanguageHandshakeRequest, _context: grpc.ServicerContext
     ) -> language_pb2.LanguageHandshakeResponse:
         """Keep the engine's address: the programs that are run report to it."""
         self._engine_address = request.engine_address
         return language_pb2.LanguageHandshakeResponse()
 
-    def GetPluginInfo(  # noqa: N802 - the protocol's name
-        self, _request: Empty, _context: grpc.ServicerContext
-    ) -> plugin_pb2.PluginInfo:
+    def GetPluginInfo(self, _request: Empty, _context: grpc.ServicerContext) -> plugin_pb2.PluginInfo:
         """Tell the version of the installed SDK, which is what this host speaks."""
         return plugin_pb2.PluginInfo(version=importlib.metadata.version("pulumi"))
 
-    def GetRequiredPackages(  # noqa: N802 - the protocol's name
+    def GetRequiredPackages(
         self, _request: language_pb2.GetRequiredPackagesRequest, _context: grpc.ServicerContext
     ) -> language_pb2.GetRequiredPackagesResponse:
         """Name no package ahead: the engine loads a plugin when a resource of it is registered.
@@ -65,9 +63,7 @@ class PythonHost(language_pb2_grpc.LanguageRuntimeServicer):
         """
         return language_pb2.GetRequiredPackagesResponse()
 
-    def Run(  # noqa: N802 - the protocol's name
-        self, request: language_pb2.RunRequest, context: grpc.ServicerContext
-    ) -> language_pb2.RunResponse:
+    def Run(self, request: language_pb2.RunRequest, context: grpc.ServicerContext) -> language_pb2.RunResponse:
         """Run the program to its end. A program which has shown its own error is a `bail`, not a crash."""
         script = shutil.which(EXEC_SCRIPT)
         if script is None:
@@ -107,7 +103,7 @@ class PythonHost(language_pb2_grpc.LanguageRuntimeServicer):
             return language_pb2.RunResponse(error=f"the program ended with status {status}")
         return language_pb2.RunResponse()
 
-    def RunPlugin(  # noqa: N802 - the protocol's name
+    def RunPlugin(
         self, request: language_pb2.RunPluginRequest, context: grpc.ServicerContext
     ) -> Iterator[language_pb2.RunPluginResponse]:
         """Run a policy pack and pass on what it prints; the engine reads its port from there."""
@@ -129,7 +125,7 @@ class PythonHost(language_pb2_grpc.LanguageRuntimeServicer):
         yield from _output_of(pack)
         yield language_pb2.RunPluginResponse(exitcode=pack.wait())
 
-    def InstallDependencies(  # noqa: N802 - the protocol's name
+    def InstallDependencies(
         self, request: language_pb2.InstallDependenciesRequest, _context: grpc.ServicerContext
     ) -> Iterator[language_pb2.InstallDependenciesResponse]:
         """Install the program's `requirements.txt` into its environment with pip."""
@@ -146,13 +142,11 @@ class PythonHost(language_pb2_grpc.LanguageRuntimeServicer):
         if pip.wait():
             raise RuntimeError(f"pip install -r requirements.txt in {directory} ended with status {pip.returncode}")
 
-    def About(  # noqa: N802 - the protocol's name
-        self, _request: language_pb2.AboutRequest, _context: grpc.ServicerContext
-    ) -> language_pb2.AboutResponse:
+    def About(self, _request: language_pb2.AboutRequest, _context: grpc.ServicerContext) -> language_pb2.AboutResponse:
         """Name the interpreter, for `pulumi about`."""
         return language_pb2.AboutResponse(executable=sys.executable, version=platform.python_version())
 
-    def GetProgramDependencies(  # noqa: N802 - the protocol's name
+    def GetProgramDependencies(
         self, _request: language_pb2.GetProgramDependenciesRequest, _context: grpc.ServicerContext
     ) -> language_pb2.GetProgramDependenciesResponse:
         """List the installed distributions, for `pulumi about`."""
@@ -161,13 +155,13 @@ class PythonHost(language_pb2_grpc.LanguageRuntimeServicer):
             dependencies=[language_pb2.DependencyInfo(name=name, version=version) for name, version in installed]
         )
 
-    def RuntimeOptionsPrompts(  # noqa: N802 - the protocol's name
+    def RuntimeOptionsPrompts(
         self, _request: language_pb2.RuntimeOptionsRequest, _context: grpc.ServicerContext
     ) -> language_pb2.RuntimeOptionsResponse:
         """Ask nothing: `pulumi new` is not what this host is for."""
         return language_pb2.RuntimeOptionsResponse()
 
-    def Cancel(self, _request: Empty, _context: grpc.ServicerContext) -> Empty:  # noqa: N802 - the protocol's name
+    def Cancel(self, _request: Empty, _context: grpc.ServicerContext) -> Empty:
         """Acknowledge: the engine ends this process, and with it the programs, right after."""
         return Empty()
 

@@ -71,7 +71,7 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
 
     # -- the provider itself
 
-    def Handshake(  # noqa: N802
+    def Handshake(
         self, request: provider_pb2.ProviderHandshakeRequest, rpc: grpc.ServicerContext
     ) -> provider_pb2.ProviderHandshakeResponse:
         """Agree on what both sides understand: secrets, and no other strongly typed values."""
@@ -79,17 +79,13 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
         self._connect(request.engine_address)
         return provider_pb2.ProviderHandshakeResponse(accept_secrets=True)
 
-    def GetPluginInfo(  # noqa: N802
-        self, request: empty_pb2.Empty, rpc: grpc.ServicerContext
-    ) -> plugin_pb2.PluginInfo:
+    def GetPluginInfo(self, request: empty_pb2.Empty, rpc: grpc.ServicerContext) -> plugin_pb2.PluginInfo:
         """Tell the version, which is the one of the installed SDK."""
         del request, rpc
         return plugin_pb2.PluginInfo(version=self.version)
 
     @_answer
-    def CheckConfig(  # noqa: N802
-        self, request: provider_pb2.CheckRequest, rpc: grpc.ServicerContext
-    ) -> provider_pb2.CheckResponse:
+    def CheckConfig(self, request: provider_pb2.CheckRequest, rpc: grpc.ServicerContext) -> provider_pb2.CheckResponse:
         """Validate the provider's configuration."""
         del rpc
         config = self._config(request.news)
@@ -97,15 +93,13 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.CheckResponse(inputs=request.news, failures=map(_failure, failures))
 
     @_answer
-    def DiffConfig(  # noqa: N802
-        self, request: provider_pb2.DiffRequest, rpc: grpc.ServicerContext
-    ) -> provider_pb2.DiffResponse:
+    def DiffConfig(self, request: provider_pb2.DiffRequest, rpc: grpc.ServicerContext) -> provider_pb2.DiffResponse:
         """Compare configurations; a change replaces no resource."""
         del rpc
         return _diff(Diff.between(self._config(request.old_inputs), self._config(request.news)))
 
     @_answer
-    def Configure(  # noqa: N802
+    def Configure(
         self, request: provider_pb2.ConfigureRequest, rpc: grpc.ServicerContext
     ) -> provider_pb2.ConfigureResponse:
         """Take the configuration."""
@@ -113,7 +107,7 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
         self._backend = self.provider.configure(self._config(request.args))
         return provider_pb2.ConfigureResponse(acceptSecrets=True, supportsPreview=True)
 
-    def Cancel(self, request: empty_pb2.Empty, rpc: grpc.ServicerContext) -> empty_pb2.Empty:  # noqa: N802
+    def Cancel(self, request: empty_pb2.Empty, rpc: grpc.ServicerContext) -> empty_pb2.Empty:
         """Let long waits end."""
         del request, rpc
         self.cancelled.set()
@@ -122,9 +116,7 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
     # -- functions
 
     @_answer
-    def Invoke(  # noqa: N802
-        self, request: provider_pb2.InvokeRequest, rpc: grpc.ServicerContext
-    ) -> provider_pb2.InvokeResponse:
+    def Invoke(self, request: provider_pb2.InvokeRequest, rpc: grpc.ServicerContext) -> provider_pb2.InvokeResponse:
         """Call a function."""
         del rpc
         arguments, _ = decode(request.args)
@@ -142,9 +134,7 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
     # -- resources
 
     @_answer
-    def Check(  # noqa: N802
-        self, request: provider_pb2.CheckRequest, rpc: grpc.ServicerContext
-    ) -> provider_pb2.CheckResponse:
+    def Check(self, request: provider_pb2.CheckRequest, rpc: grpc.ServicerContext) -> provider_pb2.CheckResponse:
         """Validate inputs, first against the SDK's types, and fill in defaults."""
         del rpc
         context = self._context(request, seed=request.randomSeed)
@@ -159,9 +149,7 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.CheckResponse(inputs=self._marked(context, news, secrets))
 
     @_answer
-    def Diff(  # noqa: N802
-        self, request: provider_pb2.DiffRequest, rpc: grpc.ServicerContext
-    ) -> provider_pb2.DiffResponse:
+    def Diff(self, request: provider_pb2.DiffRequest, rpc: grpc.ServicerContext) -> provider_pb2.DiffResponse:
         """Tell what differs, by exact property path."""
         del rpc
         context = self._context(request)
@@ -169,9 +157,7 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
         return _diff(self._handler(context).diff(context, request.id, old_inputs, old_outputs, news))
 
     @_answer
-    def Create(  # noqa: N802
-        self, request: provider_pb2.CreateRequest, rpc: grpc.ServicerContext
-    ) -> provider_pb2.CreateResponse:
+    def Create(self, request: provider_pb2.CreateRequest, rpc: grpc.ServicerContext) -> provider_pb2.CreateResponse:
         """Make a resource, or tell in a preview what it would be."""
         del rpc
         inputs, secrets = decode(request.properties)
@@ -180,9 +166,7 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.CreateResponse(id=identity, properties=self._marked(context, outputs, secrets))
 
     @_answer
-    def Read(  # noqa: N802
-        self, request: provider_pb2.ReadRequest, rpc: grpc.ServicerContext
-    ) -> provider_pb2.ReadResponse:
+    def Read(self, request: provider_pb2.ReadRequest, rpc: grpc.ServicerContext) -> provider_pb2.ReadResponse:
         """Read what is really there, for a refresh or an import."""
         del rpc
         context = self._context(request, timeout=request.timeout)
@@ -199,9 +183,7 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
         )
 
     @_answer
-    def Update(  # noqa: N802
-        self, request: provider_pb2.UpdateRequest, rpc: grpc.ServicerContext
-    ) -> provider_pb2.UpdateResponse:
+    def Update(self, request: provider_pb2.UpdateRequest, rpc: grpc.ServicerContext) -> provider_pb2.UpdateResponse:
         """Change a resource in place."""
         del rpc
         old_inputs, _ = decode(request.old_inputs)
@@ -212,7 +194,7 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.UpdateResponse(properties=self._marked(context, outputs, secrets))
 
     @_answer
-    def Delete(self, request: provider_pb2.DeleteRequest, rpc: grpc.ServicerContext) -> empty_pb2.Empty:  # noqa: N802
+    def Delete(self, request: provider_pb2.DeleteRequest, rpc: grpc.ServicerContext) -> empty_pb2.Empty:
         """Remove a resource."""
         del rpc
         old_inputs, secrets = decode(request.old_inputs)
