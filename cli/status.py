@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 import toolchain
+from cli.confirmation import confirmed
 from cli.session import Report
 from cli.stack import Stack
 from sandbox.status import SandboxStatus
@@ -66,9 +67,13 @@ def show_backends(*, as_json: bool) -> None:
 
 
 def reset_sandbox(*, yes: bool, report: Report) -> None:
-    """Delete the backends' data and the states of the stacks that described it. Raises SandboxError without `yes`."""
+    """Delete the backends' data and the states of the stacks that described it. Raises InputError, SandboxError."""
     directory = toolchain.state_dir()
-    Sandbox(directory).reset(report, yes=yes)
+    question = f"Delete the databases, secrets and objects of the sandbox below {directory}?"
+    if not yes and not confirmed("sandbox", question):
+        report("nothing was changed")
+        raise typer.Exit(1)
+    Sandbox(directory).reset(report, yes=True)
     for name in ("backend", "pulumi-home", "runs", "state-copies"):
         shutil.rmtree(directory / name, ignore_errors=True)
 

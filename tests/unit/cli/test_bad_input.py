@@ -89,6 +89,16 @@ def test_an_unknown_section_is_refused_before_anything_starts(factory: CommandLi
     assert "webapp" in outcome.err
 
 
+def test_a_reset_that_nobody_confirms(factory: CommandLine) -> None:
+    kept = factory.state / "backend/state.json"
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+    outcome = factory("sandbox", "reset")
+    assert outcome.status == 2
+    assert "--yes" in outcome.err
+    assert kept.exists()
+
+
 def test_a_stack_without_a_state_backend(factory: CommandLine) -> None:
     shutil.copy(ROOT / "tests/fixtures/settings/accept/nothing-to-build/Pulumi.site.yaml", factory.root)
     outcome = factory("outputs", "--stack", "site")
