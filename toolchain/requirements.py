@@ -21,8 +21,8 @@ LOCK = ROOT / "requirements.lock"
 RUNTIME = ROOT / "requirements.txt"
 GO = ROOT / "toolchain" / "go.txt"
 PYPROJECT = ROOT / "pyproject.toml"
-RUNTIME_EXTRAS = ("cli",)
-EXTRAS = ("cli", "dev")
+RUNTIME_EXTRAS = ("cli", "edge")
+EXTRAS = ("cli", "edge", "dev")
 
 HEADER = "# Generated from {source} by: python -m toolchain.requirements\n"
 PIN = re.compile(r"(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^\s;\\]+)(?:\s*;\s*(?P<marker>[^\\]+?))?\s*\\?")
