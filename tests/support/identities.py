@@ -50,7 +50,9 @@ class Login:
 def vault_client(endpoints: Endpoints) -> httpx.Client:
     """Return a client that trusts the sandbox's authority."""
     trust = ssl.create_default_context(cadata=endpoints.vault.ca_cert_pem)
-    return httpx.Client(base_url=endpoints.vault.address, verify=trust, timeout=30)
+    # Nobody closes an identity's client, so it keeps no connection open.
+    limits = httpx.Limits(max_keepalive_connections=0)
+    return httpx.Client(base_url=endpoints.vault.address, verify=trust, timeout=30, limits=limits)
 
 
 def operator(endpoints: Endpoints) -> VaultIdentity:
