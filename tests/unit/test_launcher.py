@@ -1,0 +1,159 @@
+"""The launcher makes `.venv` once, whoever else starts it, and however an earlier first run ended."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# Stands in for a Python: makes an environment whose `python` notes what is installed and repeats what it is asked.
+PYTHON = """\
+#!/bin/sh
+case "$*" in
+-c*) ;;
+"-m venv"*)
+    for folder; do :; done
+    mkdir -p "$folder/bin"
+    cp "$0" "$folder/bin/python"
+    cp "$0" "$folder/bin/pip"
+    ;;
+*"pip install"*)
+    echo install >>"$LOG"
+    [ ! -e "$LOG.fail" ] || exit 1
+    while [ -e "$LOG.block" ]; do sleep 0.05; done
+    sleep 0.2
+    ;;
+"-m cli"*) echo "ran $*" ;;
+*) echo "Python 3.11.0" ;;
+esac
+"""
+
+
+class Checkout:
+    def __init__(self, folder: Path) -> None:
+        self.root = folder / "check out"
+        self.root.mkdir()
+        for name in ("factory", "requirements.lock"):
+            shutil.copy2(ROOT / name, self.root / name)
+        python = folder / "python-that-is-none"
+        python.write_text(PYTHON)
+        python.chmod(0o755)
+        self.log = folder / "log"
+        self.environment = os.environ | {"FACTORY_PYTHON": str(python), "LOG": str(self.log)}
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            ["./factory", *arguments],
+            cwd=self.root,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, *arguments: str) -> tuple[int | None, str, str]:
+        process = self.start(*arguments)
+        out, err = process.communicate(timeout=30)
+        return process.returncode, out, err
+
+    @property
+    def installs(self) -> int:
+        return len(self.log.read_text().split()) if self.log.exists() else 0
+
+    @property
+    def lock(self) -> Path:
+        return self.root / ".venv.lock"
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    return Checkout(tmp_path)
+
+
+def until(met: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not met():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("shell", ["sh", "dash", "bash"])
+def test_the_launcher_is_valid_in_each_shell(shell: str) -> None:
+    if shutil.which(shell) is None:
+        pytest.skip(f"no {shell}")
+    assert subprocess.run([shell, "-n", ROOT / "factory"], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["help"], []])
+def test_help_works_before_anything_is_installed(checkout: Checkout, arguments: list[str]) -> None:
+    status, out, _ = checkout.run(*arguments)
+    assert status == 0
+    assert out.startswith("Usage: ./factory COMMAND")
+    assert not (checkout.root / ".venv").exists()
+
+
+def test_the_first_run_makes_the_environment_and_the_second_does_not(checkout: Checkout) -> None:
+    assert checkout.run("status", "--json")[:2] == (0, "ran -m cli status --json\n")
+    assert checkout.run("status")[:2] == (0, "ran -m cli status\n")
+    assert checkout.installs == 1
+    assert not checkout.lock.is_symlink()
+
+
+def test_changed_packages_are_installed_again(checkout: Checkout) -> None:
+    checkout.run("status")
+    lock = checkout.root / "requirements.lock"
+    lock.write_text(lock.read_text() + "# changed\n")
+    assert checkout.run("status")[0] == 0
+    assert checkout.installs == 2
+
+
+def test_of_two_first_runs_one_installs_and_both_go_on(checkout: Checkout) -> None:
+    both = [checkout.start("one"), checkout.start("two")]
+    answers = [process.communicate(timeout=30)[0] for process in both]
+    assert answers == ["ran -m cli one\n", "ran -m cli two\n"]
+    assert checkout.installs == 1
+
+
+def test_a_failed_installation_is_told_and_tried_again(checkout: Checkout) -> None:
+    failing = Path(f"{checkout.log}.fail")
+    failing.touch()
+    status, out, err = checkout.run("status")
+    assert (status, out) == (1, "")
+    assert "could not be installed" in err
+    failing.unlink()
+    assert checkout.run("status")[0] == 0
+    assert checkout.installs == 2
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_an_interrupted_first_run_does_not_stop_the_next(checkout: Checkout, end: signal.Signals) -> None:
+    blocking = Path(f"{checkout.log}.block")
+    blocking.touch()
+    process = checkout.start("status")
+    until(lambda: checkout.installs == 1)
+    os.killpg(process.pid, end)
+    process.communicate(timeout=30)
+    assert process.returncode != 0
+    blocking.unlink()
+    assert checkout.run("status")[:2] == (0, "ran -m cli status\n")
+    assert checkout.installs == 2
+    assert not checkout.lock.is_symlink()
+
+
+def test_without_a_python_it_says_what_to_do(checkout: Checkout, tmp_path: Path) -> None:
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("sh", "cksum", "tr", "dirname", "readlink", "ln", "rm", "id", "cat"):
+        (tools / name).symlink_to(str(shutil.which(name)))
+    checkout.environment |= {"PATH": str(tools), "FACTORY_PYTHON": ""}
+    status, out, err = checkout.run("status")
+    assert (status, out) == (1, "")
+    assert "no Python >= 3.11" in err
+    assert not checkout.lock.is_symlink()
