@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
+from types import FrameType
 
 from bench import engine
 from bench.harness import QUICK_RUNS, RUNS, as_json, machine, table
@@ -18,6 +20,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_RUNS} runs instead of {RUNS}, smaller cases")
     parser.add_argument("--json", action="store_true", help="one JSON object per row")
     chosen = parser.parse_args()
+    # An ended benchmark stops its sandbox, also when its shell had told it to ignore Ctrl-C.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _end)
     facts = machine()
     _note(", ".join(f"{name} {value}" for name, value in facts.items()))
     if chosen.quick:
@@ -30,6 +35,10 @@ def main() -> None:
             sys.stdout.flush()
     if not chosen.json:
         sys.stdout.write("\n".join([*(f"- {name}: {value}" for name, value in facts.items()), "", table(rows), ""]))
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    sys.exit(128 + number)
 
 
 def _note(line: str) -> None:
