@@ -1,0 +1,64 @@
+"""What a stack does not have is not imported: one component works while another's SDK is missing or broken."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SDKS = {"pulumi_kubernetes", "pulumi_vault", "pulumi_postgresql", "pulumi_command", "pulumi_cloudflare", "pulumi_gcp"}
+SAID = "import json, sys; print(json.dumps([name for name in sys.modules if name.startswith('pulumi')]))"
+# Builds the sandbox without these keys, under mocks.
+BUILT = """
+import pathlib, tempfile
+from stacks import build as build_stack
+from tests.support.mocks import build
+from tests.support.stacks import computed, site_of
+
+folder = pathlib.Path(tempfile.mkdtemp())
+absent = dict.fromkeys({absent!r})
+build(lambda: build_stack(site_of("sandbox", folder, **absent)), computed=computed, stack_name="sandbox")
+"""
+
+
+def imported(source: str) -> set[str]:
+    """The provider SDKs that are loaded after a program, in a process of its own."""
+    program = f"{source}\n{SAID}"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    return {name for name in json.loads(done.stdout.splitlines()[-1]) if "." not in name}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import stacks, stacks.settings",
+        "from pathlib import Path; from stacks.settings import validate_files; assert validate_files([Path('Pulumi.sandbox.yaml')]) == []",
+        "from components.app_stack import App, AppStackArgs, PlatformArgs",
+        "from components.services.vault import VaultFoundationArgs, VaultMounts",
+        "from components.services.postgres import PostgresFoundationArgs",
+    ],
+)
+def test_settings_and_arguments_need_no_sdk(source: str) -> None:
+    assert imported(source) == set()
+
+
+def test_a_component_needs_the_sdks_of_what_it_makes() -> None:
+    assert imported("from components.services.postgres import PostgresFoundation") & SDKS == {"pulumi_postgresql"}
+
+
+def test_composing_imports_the_sdk_of_no_section() -> None:
+    assert imported("import stacks.compose, stacks.sandbox, stacks.lab") & SDKS == set()
+
+
+@pytest.mark.parametrize(
+    ("absent", "needed"),
+    [
+        (["apps", "vault_foundation", "postgres_foundation"], set()),
+        (["apps", "vault_foundation"], {"pulumi_postgresql"}),
+        (["apps", "postgres_foundation"], {"pulumi_vault", "pulumi_kubernetes"}),
+    ],
+)
+def test_an_absent_section_needs_no_sdk(absent: list[str], needed: set[str]) -> None:
+    assert imported(BUILT.format(absent=absent)) & SDKS == needed
