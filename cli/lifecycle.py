@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import tempfile
@@ -18,7 +19,7 @@ from cli.errors import CommandError
 from cli.guards import refuse_unsafe
 from cli.kv_guard import refuse_overwriting
 from cli.policy import policy_arguments
-from cli.session import Report, Session, open_session
+from cli.session import PASSPHRASE_VARIABLES, Report, Session, open_session
 from cli.stack import Stack
 from cli.state_edit import Record
 from cli.vault_reader import VaultReader
@@ -163,4 +164,15 @@ def _run(session: Session, arguments: Sequence[str], report: Report, *, changes:
         status = engine.run(session, arguments, extra_environment=mark)
     if status < 0:
         report(f"the engine was ended by {signal.Signals(-status).name}; the next run goes on from there")
+    elif status and any(name in os.environ for name in PASSPHRASE_VARIABLES):
+        _explain_passphrase(session, report)
     return min(abs(status), 1)
+
+
+def _explain_passphrase(session: Session, report: Report) -> None:
+    """Say where the passphrase came from, if it is the wrong one: the engine itself only says that it is."""
+    try:
+        engine.capture(session, ["config", "--show-secrets", "--stack", session.stack.name])
+    except CommandError as error:
+        if "incorrect passphrase" in str(error):
+            report(str(error))

@@ -19,6 +19,8 @@ from toolchain.paths import state_dir
 # The sandbox holds nothing worth hiding, and its committed stack file must be readable in every clone.
 PUBLIC_SANDBOX_PASSPHRASE = "factory-sandbox"  # noqa: S105 - public on purpose, docs/decisions.md
 
+PASSPHRASE_VARIABLES = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
+
 Report = Callable[[str], None]
 
 
@@ -76,7 +78,7 @@ def _embedded_exports(start_backends: bool, report: Report) -> dict[str, str]:  
         "FACTORY_ENDPOINTS": str(Endpoints.path(directory)),
         "PULUMI_BACKEND_URL": backend.as_uri(),
     }
-    if not any(name in os.environ for name in ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")):
+    if not any(name in os.environ for name in PASSPHRASE_VARIABLES):
         exports["PULUMI_CONFIG_PASSPHRASE"] = PUBLIC_SANDBOX_PASSPHRASE
     return exports
 

@@ -50,9 +50,13 @@ def _vault(root: VaultIdentity) -> dict[str, list[str]]:
         if mount["type"] == "database":
             listed |= {f"{path}config": _keys(root, f"{path}config"), f"{path}roles": _keys(root, f"{path}roles")}
         if mount["type"] == "kv" and (mount["options"] or {}).get("version") == "2":
-            listed |= {
-                f"{path}{folder}": _keys(root, f"{path}metadata/{folder}") for folder in _keys(root, f"{path}metadata")
-            }
+            listed[path] = [
+                f"{folder}{key}"
+                for folder in _keys(root, f"{path}metadata")
+                for key in _keys(root, f"{path}metadata/{folder}")
+                # A deleted value keeps its metadata, so that it can be brought back.
+                if root.request("GET", f"{path}data/{folder}{key}").is_success
+            ]
     for path in logins:
         listed[f"auth/{path}role"] = _keys(root, f"auth/{path}role")
     return listed
