@@ -34,7 +34,7 @@ def imported(source: str) -> set[str]:
     "source",
     [
         "import stacks, stacks.settings",
-        "from pathlib import Path; from stacks.settings import validate_files; assert validate_files([Path('Pulumi.sandbox.yaml')]) == []",
+        "from pathlib import Path; from stacks import settings; settings.validate_files([Path('Pulumi.sandbox.yaml')])",
         "from components.app_stack import App, AppStackArgs, PlatformArgs",
         "from components.services.vault import VaultFoundationArgs, VaultMounts",
         "from components.services.postgres import PostgresFoundationArgs",
