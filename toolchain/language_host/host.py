@@ -21,6 +21,7 @@ from google.protobuf.struct_pb2 import Struct
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
 
 EXEC_SCRIPT = "pulumi-language-python-exec"
+RUN_PROGRAM = Path(__file__).with_name("run_program.py")
 # The exec script ends with this status after it has shown the error itself.
 STATUS_ERROR_SHOWN = 32
 
@@ -73,7 +74,7 @@ class PythonHost(language_pb2_grpc.LanguageRuntimeServicer):
             python = _interpreter(request.info.root_directory or directory, request.info.options)
         except FileNotFoundError as error:
             return language_pb2.RunResponse(error=str(error))
-        arguments = [python, "-u", script]
+        arguments = []
         for name, value in (
             ("monitor", request.monitor_address),
             ("engine", self._engine_address),
@@ -88,13 +89,18 @@ class PythonHost(language_pb2_grpc.LanguageRuntimeServicer):
             if value:
                 arguments += [f"--{name}", value]
         entry = request.info.entry_point or "."
-        environment = os.environ | {
+        variables = {
             "PULUMI_CONFIG": json.dumps(dict(request.config)),
             "PULUMI_CONFIG_SECRET_KEYS": json.dumps(list(request.configSecretKeys)),
         }
-        program = subprocess.Popen(
-            [*arguments, str(Path(directory, entry)), *request.args], cwd=request.pwd, env=environment
-        )
+        # The program's start alone reads this file, which has no name; an environment is seen in the list of processes.
+        with os.fdopen(os.memfd_create("configuration"), "wb+") as file:
+            file.write(json.dumps(variables).encode())
+            file.seek(0)
+            command = [python, "-u", str(RUN_PROGRAM), str(file.fileno()), script, *arguments]
+            program = subprocess.Popen(
+                [*command, str(Path(directory, entry)), *request.args], cwd=request.pwd, pass_fds=[file.fileno()]
+            )
         context.add_callback(lambda: _end(program))
         status = program.wait()
         if status == STATUS_ERROR_SHOWN:

@@ -29,7 +29,7 @@ def scripts(tmp_path: Path) -> Path:
     script.write_text(
         "import json, os, pathlib, sys\n"
         "program = pathlib.Path(sys.argv[-1])\n"
-        "seen = {'arguments': sys.argv[1:], 'config': os.environ['PULUMI_CONFIG'],\n"
+        "seen = {'environment': pathlib.Path('/proc/self/environ').read_text(), 'arguments': sys.argv[1:], 'config': os.environ['PULUMI_CONFIG'],\n"
         "        'secrets': os.environ['PULUMI_CONFIG_SECRET_KEYS'], 'directory': os.getcwd()}\n"
         "(pathlib.Path.cwd() / 'seen.json').write_text(json.dumps(seen))\n"
         "sys.exit(int((program / 'status').read_text()))\n"
@@ -87,6 +87,7 @@ def test_a_program_gets_what_the_engine_says(host: language_pb2_grpc.LanguageRun
     seen = json.loads((tmp_path / "seen.json").read_text())
     assert seen["config"] == '{"p:key": "value"}'
     assert seen["secrets"] == '["p:key"]'
+    assert "p:key" not in seen["environment"], "the list of processes shows the environment with which one started"
     assert seen["directory"] == str(tmp_path)
     pairs = dict(zip(seen["arguments"][:-1:2], seen["arguments"][1:-1:2], strict=True))
     assert pairs["--monitor"] == "127.0.0.1:8"
