@@ -52,8 +52,10 @@ class Project:
         }
         return inherited | {"FACTORY_STATE": str(self.state)} | self.environment
 
-    def factory(self, *arguments: str, check: bool = True, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-        """Run `./factory ARGUMENTS`; with `check`, a failure shows what the command printed."""
+    def factory(
+        self, *arguments: str, check: bool = True, timeout: float = 300, typed: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `./factory ARGUMENTS` with `typed` on its input; with `check`, a failure shows what it printed."""
         done = subprocess.run(
             ["./factory", *arguments],
             cwd=self.root,
@@ -62,7 +64,7 @@ class Project:
             text=True,
             check=False,
             timeout=timeout,
-            stdin=subprocess.DEVNULL,
+            input=typed,
         )
         if check and done.returncode:
             raise AssertionError(
@@ -83,18 +85,21 @@ class Project:
                 start_new_session=True,
             )
 
-    def pulumi(self, stack: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def pulumi(
+        self, stack: str, *arguments: str, check: bool = True, typed: str = ""
+    ) -> subprocess.CompletedProcess[str]:
         """Run a plain `pulumi` with the stack's environment."""
-        return self.factory("pulumi", stack, "--", *arguments, check=check)
+        return self.factory("pulumi", stack, "--", *arguments, check=check, typed=typed)
 
-    def state_of(self, stack: str) -> dict[str, Any]:
+    def state_of(self, stack: str, *options: str) -> dict[str, Any]:
         """Return the stack's exported state."""
-        exported: dict[str, Any] = json.loads(self.pulumi(stack, "stack", "export", "--stack", stack).stdout)
+        exported: dict[str, Any] = json.loads(self.pulumi(stack, "stack", "export", "--stack", stack, *options).stdout)
         return exported
 
-    def resources(self, stack: str) -> dict[str, dict[str, Any]]:
-        """Return the stack's resources by URN."""
-        return {resource["urn"]: resource for resource in self.state_of(stack)["deployment"].get("resources", [])}
+    def resources(self, stack: str, *, decrypted: bool = False) -> dict[str, dict[str, Any]]:
+        """Return the stack's resources by URN; `decrypted` shows their secrets."""
+        state = self.state_of(stack, *(["--show-secrets"] if decrypted else []))
+        return {resource["urn"]: resource for resource in state["deployment"].get("resources", [])}
 
     def stack_file(self, name: str) -> Path:
         """Return the path of a stack's file."""
@@ -111,7 +116,7 @@ class Project:
 
 
 def preview_steps(project: Project, stack: str, *options: str) -> list[dict[str, Any]]:
-    """Preview with refresh and return the planned steps other than `same`, with `op`, `urn` and `detailedDiff`."""
+    """Preview with refresh and return the planned changes, with `op`, `urn` and `detailedDiff`."""
     shown = project.factory("preview", "--stack", stack, "--json", *options)
     steps: Sequence[dict[str, Any]] = json.loads(shown.stdout[shown.stdout.index("{") :])["steps"]
-    return [step for step in steps if step["op"] not in {"same", "read"}]
+    return [step for step in steps if step["op"] not in {"same", "read", "refresh"}]
