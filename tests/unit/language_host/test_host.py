@@ -29,7 +29,8 @@ def scripts(tmp_path: Path) -> Path:
     script.write_text(
         "import json, os, pathlib, sys\n"
         "program = pathlib.Path(sys.argv[-1])\n"
-        "seen = {'environment': pathlib.Path('/proc/self/environ').read_text(), 'arguments': sys.argv[1:], 'config': os.environ['PULUMI_CONFIG'],\n"
+        "seen = {'environment': pathlib.Path('/proc/self/environ').read_text(),\n"
+        "        'arguments': sys.argv[1:], 'config': os.environ['PULUMI_CONFIG'],\n"
         "        'secrets': os.environ['PULUMI_CONFIG_SECRET_KEYS'], 'directory': os.getcwd()}\n"
         "(pathlib.Path.cwd() / 'seen.json').write_text(json.dumps(seen))\n"
         "sys.exit(int((program / 'status').read_text()))\n"
