@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from cli import engine, healing, state_copies, state_edit
+from cli import database_logins, engine, healing, state_copies, state_edit
 from cli.configuration import refused, settings_of
 from cli.confirmation import confirmed
 from cli.errors import CommandError
@@ -36,6 +36,8 @@ class Ready:
 
     session: Session
     settings: Settings
+    resources: Sequence[Record] = ()
+    """What the state has, before a run that changes it."""
 
     def arguments(self, only: str | None, forwarded: Sequence[str]) -> list[str]:
         """Return what every run of the engine's `up`, `preview` and `destroy` is given."""
@@ -47,6 +49,11 @@ class Ready:
         """Return the arguments that confine a run to one section. Raises InputError for an unknown one."""
         return _targets(only, self.session.stack, self.settings)
 
+    def end_logins(self, patterns: Sequence[str], forwarded: Sequence[str], report: Report) -> None:
+        """End what is lent of the databases that the run removes: the applications whose URNs meet a pattern."""
+        open_vault = cache(lambda: VaultReader.of(self.session, self.settings))
+        database_logins.end(self.resources, patterns, forwarded, open_vault, report)
+
 
 def up(
     stack: Stack, only: str | None, forwarded: Sequence[str], *, yes: bool, adopted: Sequence[Record], report: Report
@@ -55,7 +62,9 @@ def up(
     ready = prepare(stack, report, changing=True, creating=True, only=only, adopted=adopted)
     arguments = [*ready.arguments(only, forwarded), *policy_arguments(ready.session, ready.settings)]
     apply = ["up", "--yes", "--skip-preview", *arguments]
+    removed = database_logins.leaving(ready.resources, stack.name, ready.settings.apps) if only is None else []
     if stack.sandbox:
+        ready.end_logins(removed, forwarded, report)
         return _run(ready.session, apply, report, changes=True)
     with tempfile.TemporaryDirectory(prefix="factory-plan-") as folder:
         plan = str(Path(folder, "plan.json"))
@@ -65,6 +74,7 @@ def up(
         if not yes and not confirmed(stack.name, f"Apply exactly this plan to stack {stack.name!r}?"):
             report("nothing was changed")
             return 1
+        ready.end_logins(removed, forwarded, report)
         return _run(ready.session, [*apply, "--plan", plan], report, changes=True)
 
 
@@ -82,6 +92,7 @@ def destroy(stack: Stack, only: str | None, forwarded: Sequence[str], *, yes: bo
     if not yes and not confirmed(stack.name, f"Destroy everything that stack {stack.name!r} made?"):
         report("nothing was changed")
         return 1
+    ready.end_logins([pattern for pattern in ready.targets(only) if pattern != "--target"] or ["*"], forwarded, report)
     arguments = ["destroy", "--yes", "--skip-preview", *ready.arguments(only, forwarded)]
     return _run(ready.session, arguments, report, changes=True)
 
@@ -118,6 +129,7 @@ def prepare(
             refuse_overwriting(stack.name, settings, state_edit.resources(edited), only, open_vault)
         if pending or adopted:
             state_edit.store(session, edited)
+        return Ready(session, settings, list(state_edit.resources(edited).values()))
     return Ready(session, settings)
 
 

@@ -1,0 +1,72 @@
+"""Ends what is lent of a database before the database goes.
+
+A short-lived database user is a member of its application's owner role, made so by the editor: as long as it lives,
+neither role can be removed, and once Vault has lost the connection it cannot remove the user. So the leases end first.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Iterable, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+import httpx
+
+from cli.errors import CommandError
+from cli.session import Report
+from cli.vault_reader import VaultReader
+from stacks.settings.sections import targets
+
+_ROLE = "vault:database/secretBackendRole:SecretBackendRole"
+_SECONDS = 60
+_NARROWING = ("--target", "-t", "--exclude")
+
+
+def leaving(resources: Iterable[dict[str, Any]], stack: str, declared: Iterable[str]) -> list[str]:
+    """Return URN patterns of the applications that the state has and the configuration has not."""
+    gone = {_role_name(resource) for resource in resources if resource["type"] == _ROLE} - set(declared)
+    return [pattern for name in sorted(gone) for pattern in targets(f"apps.{name}", stack, [name])]
+
+
+def end(
+    resources: Sequence[dict[str, Any]],
+    patterns: Sequence[str],
+    forwarded: Sequence[str],
+    open_vault: Callable[[], VaultReader],
+    report: Report,
+) -> None:
+    """Revoke the leases of every database role that is about to be removed: those whose URN meets a pattern.
+
+    Nothing is done where the engine will refuse anyway, because of protected data, or where the person who runs this
+    has narrowed the run down. A Vault that does not answer or refuses is reported: the engine then says what fails.
+    """
+    going = [one for one in resources if any(fnmatchcase(one["urn"], pattern) for pattern in patterns)]
+    if any(one.get("protect") for one in going) or any(word.startswith(_NARROWING) for word in forwarded):
+        return
+    for role in (one for one in going if one["type"] == _ROLE):
+        prefix = f"{role['inputs']['backend']}/creds/{_role_name(role)}"
+        try:
+            _revoke(open_vault(), prefix)
+        except CommandError as error:
+            report(f"the database logins of {prefix} were not ended: {error}")
+
+
+def _role_name(role: dict[str, Any]) -> str:
+    return str(role["inputs"]["name"])
+
+
+def _revoke(vault: VaultReader, prefix: str) -> None:
+    connection = vault.access.connection
+    try:
+        httpx.put(
+            f"{connection.address}/v1/sys/leases/revoke-prefix/{prefix}",
+            headers={"X-Vault-Token": vault.access.token},
+            verify=ssl.create_default_context(cafile=connection.ca_cert_file),
+            timeout=_SECONDS,
+            trust_env=False,
+        ).raise_for_status()
+    except httpx.HTTPStatusError as error:
+        raise CommandError(f"Vault refuses with HTTP {error.response.status_code}") from error
+    except httpx.HTTPError as error:
+        raise CommandError(f"Vault at {connection.address} does not answer: {error}") from error
