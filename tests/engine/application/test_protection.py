@@ -1,0 +1,53 @@
+"""Protected data survives a `destroy`, which says why it refuses (APP-39; section 8, item 7)."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from tests.engine.application.conftest import KEEPER, KEPT, Site
+from tests.support.identities import VaultIdentity, connect, short_lived_login, superuser, workload
+
+pytestmark = pytest.mark.engine
+
+VOLUME = f"/api/v1/namespaces/{KEPT}/persistentvolumeclaims/{KEPT}-books"
+
+
+def test_destroy_refuses_and_removes_nothing(
+    site: Site, keeper: str, cluster: httpx.Client, root: VaultIdentity
+) -> None:
+    assert keeper
+    before = site.project.resources(KEEPER)
+    volume = cluster.get(VOLUME).raise_for_status().json()
+    with connect(site.endpoints, KEPT, short_lived_login(workload(site.endpoints, KEPT), KEPT)) as connection:
+        connection.execute("CREATE TABLE entries (amount int)")
+    refused = site.project.factory("destroy", "--yes", "--stack", KEEPER, check=False)
+    assert refused.returncode == 1
+    told = refused.stdout + refused.stderr
+    for name in (f"{KEPT}-database", f"{KEPT}-owner", f"{KEPT}-config", f"{KEPT}-books"):
+        assert any(name in line and "protect" in line for line in told.splitlines()), f"{name} in:\n{told}"
+    assert "Traceback" not in told
+    assert site.project.resources(KEEPER).keys() == before.keys()
+    assert {urn.rpartition("::")[2] for urn, resource in before.items() if resource.get("protect")} == {
+        f"{KEPT}-database",
+        f"{KEPT}-owner",
+        f"{KEPT}-config",
+        f"{KEPT}-books",
+        KEPT,  # the namespace, which would take the volume with it
+    }
+    with superuser(site.endpoints, KEPT) as connection:
+        roles = connection.execute("SELECT rolname FROM pg_roles WHERE rolname LIKE %s", [f"{KEPT}%"]).fetchall()
+        assert {name for (name,) in roles} == {f"{KEPT}_role", f"{KEPT}_edit"}
+        assert connection.execute("SELECT tableowner FROM pg_tables WHERE tablename = 'entries'").fetchone() == (
+            f"{KEPT}_role",
+        )
+    assert root.read(f"kvv2/data/{KEPT}/config")["data"]["data"] == {}
+    assert cluster.get(VOLUME).raise_for_status().json()["metadata"]["uid"] == volume["metadata"]["uid"]
+
+
+def test_the_application_goes_on_working(site: Site, keeper: str) -> None:
+    assert keeper
+    with connect(site.endpoints, KEPT, short_lived_login(workload(site.endpoints, KEPT), KEPT)) as connection:
+        connection.execute("INSERT INTO entries VALUES (42)")
+        assert connection.execute("SELECT amount FROM entries").fetchall() == [(42,)]
+    site.project.factory("preview", "--stack", KEEPER, "--expect-no-changes")
