@@ -11,8 +11,10 @@ from pulumi.runtime.proto import language_pb2_grpc
 
 from toolchain.language_host.host import PythonHost
 
+_PARENT_POLL_SECONDS = 0.5
 
-def _exit_at_once(_signal: int, _frame: FrameType | None) -> None:
+
+def _exit_at_once(_signal: int = 0, _frame: FrameType | None = None) -> None:
     # The engine waits 15 s and more for a host that handles the signal politely, and 5 s for whoever keeps this
     # process's standard output open: a program that the policy pack has refused, for instance.
     if os.getpgrp() == os.getpid():
@@ -21,7 +23,8 @@ def _exit_at_once(_signal: int, _frame: FrameType | None) -> None:
 
 
 def main() -> None:
-    """Run until the engine ends this process."""
+    """Run until the engine ends this process, or itself."""
+    engine = os.getppid()
     signal.signal(signal.SIGINT, _exit_at_once)
     signal.signal(signal.SIGTERM, _exit_at_once)
     server = grpc.server(ThreadPoolExecutor(max_workers=8))
@@ -30,7 +33,9 @@ def main() -> None:
     server.start()
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
-    server.wait_for_termination()
+    while os.getppid() == engine:
+        server.wait_for_termination(_PARENT_POLL_SECONDS)
+    _exit_at_once()
 
 
 if __name__ == "__main__":

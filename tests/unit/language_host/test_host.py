@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -157,3 +158,20 @@ def test_a_signal_ends_it_and_its_program_at_once(process: subprocess.Popen[str]
     process.stdout.readline()
     process.send_signal(number)
     process.wait(timeout=2)
+
+
+def test_it_ends_with_its_engine(scripts: Path) -> None:
+    engine = (
+        "import subprocess, sys\n"
+        "command = [sys.executable, '-m', 'toolchain.language_host']\n"
+        "host = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)\n"
+        "host.stdout.readline()\n"
+        "print(host.pid)\n"
+    )
+    environment = os.environ | {"PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    ended = subprocess.run([sys.executable, "-c", engine], env=environment, capture_output=True, text=True, check=True)
+    process = Path("/proc", ended.stdout.strip(), "stat")
+    deadline = time.monotonic() + 10
+    while process.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not process.exists()
