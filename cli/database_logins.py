@@ -20,7 +20,8 @@ from stacks.settings.sections import targets
 
 _ROLE = "vault:database/secretBackendRole:SecretBackendRole"
 _SECONDS = 60
-_NARROWING = ("--target", "-t", "--exclude")
+# Options with which the engine takes a part of the resources only.
+NARROWING = ("--target", "-t", "--exclude")
 
 
 def leaving(resources: Iterable[dict[str, Any]], stack: str, declared: Iterable[str]) -> list[str]:
@@ -42,7 +43,7 @@ def end(
     has narrowed the run down. A Vault that does not answer or refuses is reported: the engine then says what fails.
     """
     going = [one for one in resources if any(fnmatchcase(one["urn"], pattern) for pattern in patterns)]
-    if any(one.get("protect") for one in going) or any(word.startswith(_NARROWING) for word in forwarded):
+    if any(one.get("protect") for one in going) or any(word.startswith(NARROWING) for word in forwarded):
         return
     for role in (one for one in going if one["type"] == _ROLE):
         prefix = f"{role['inputs']['backend']}/creds/{_role_name(role)}"

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 
@@ -87,14 +88,32 @@ def preview(stack: Stack, only: str | None, forwarded: Sequence[str], *, report:
 
 
 def destroy(stack: Stack, only: str | None, forwarded: Sequence[str], *, yes: bool, report: Report) -> int:
-    """Remove what a stack made. The engine refuses for protected resources."""
+    """Remove what a stack made. Raises CommandError where that includes protected data; then nothing was changed."""
     ready = prepare(stack, report, changing=True, only=only)
+    patterns = [pattern for pattern in ready.targets(only) if pattern != "--target"] or ["*"]
+    _refuse_protected(ready, patterns, forwarded)
     if not yes and not confirmed(stack.name, f"Destroy everything that stack {stack.name!r} made?"):
         report("nothing was changed")
         return 1
-    ready.end_logins([pattern for pattern in ready.targets(only) if pattern != "--target"] or ["*"], forwarded, report)
+    ready.end_logins(patterns, forwarded, report)
     arguments = ["destroy", "--yes", "--skip-preview", *ready.arguments(only, forwarded)]
     return _run(ready.session, arguments, report, changes=True)
+
+
+def _refuse_protected(ready: Ready, patterns: Sequence[str], forwarded: Sequence[str]) -> None:
+    """Refuse before the engine starts: it keeps what is protected and removes everything around it, logins included."""
+    if any(word.startswith((*database_logins.NARROWING, "--exclude-protected")) for word in forwarded):
+        return
+    kept = [
+        one["urn"].rpartition("$")[2]
+        for one in ready.resources
+        if one.get("protect") and any(fnmatchcase(one["urn"], pattern) for pattern in patterns)
+    ]
+    if kept:
+        raise CommandError(
+            f"stack {ready.session.stack.name!r} has protected data, so nothing was destroyed: {', '.join(kept)}; "
+            "`decommission: true` backs an application's data up and lifts its protection (docs/configuration.md)"
+        )
 
 
 def prepare(

@@ -30,7 +30,8 @@ def test_drift_shows_and_is_repaired(site: Site, cluster: httpx.Client, root: Va
         (f"postgresql:index/grant:Grant::{APP}-connect-revoke", "update"): {"privileges[0]"},
         (f"postgresql:index/grant:Grant::{APP}-schema-pooler", "update"): {"privileges[0]", "privileges[1]"},
         ("vault:index/mount:Mount::vault-transit", "create"): set(),
-        (f"vault:index/policy:Policy::{APP}-runtime", "create"): set(),
+        # The provider takes a policy that is gone for an empty one.
+        (f"vault:index/policy:Policy::{APP}-runtime", "update"): {"policy"},
         (f"vault:index/policy:Policy::{OTHER}-ops", "update"): {"policy"},
         (f"kubernetes:apps/v1:Deployment::{APP}", "update"): {"spec.template.spec.containers[0].image"},
         (f"kubernetes:argoproj.io/v1alpha1:Application::{PLAIN}", "update"): {"spec.source.targetRevision"},

@@ -24,8 +24,9 @@ def test_destroy_refuses_and_removes_nothing(
     refused = site.project.factory("destroy", "--yes", "--stack", KEEPER, check=False)
     assert refused.returncode == 1
     told = refused.stdout + refused.stderr
-    for name in (f"{KEPT}-database", f"{KEPT}-owner", f"{KEPT}-config", f"{KEPT}-books"):
-        assert any(name in line and "protect" in line for line in told.splitlines()), f"{name} in:\n{told}"
+    assert "has protected data, so nothing was destroyed" in told
+    for name in ("database:Database", "role:Role", "secretV2:SecretV2", "PersistentVolumeClaim", "Namespace"):
+        assert f"{name}::{KEPT}" in told
     assert "Traceback" not in told
     assert site.project.resources(KEEPER).keys() == before.keys()
     assert {urn.rpartition("::")[2] for urn, resource in before.items() if resource.get("protect")} == {

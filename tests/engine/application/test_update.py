@@ -46,7 +46,7 @@ def test_a_changed_key_touches_its_application_only(
         steps = preview_steps(site.project, STACK)
     finally:
         file.write_bytes(before)
-    assert {step["urn"]: set(step["detailedDiff"]) for step in steps} == expected
+    assert {step["urn"]: set(step["detailedDiff"] or ()) for step in steps} == expected
     assert {step["op"] for step in steps} == {"update"}
 
 
