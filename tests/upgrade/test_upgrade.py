@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from tests.upgrade.record import STACK, STATES
 pytestmark = pytest.mark.engine
 
 RELEASES = sorted(STATES.iterdir())
-# What an old state cannot know of backends that are not its own: their addresses, and passwords drawn here.
+PASSWORD = "pulumi-python:dynamic/factory:GeneratedPassword"
+# What an old state cannot know of backends that are not its own: their addresses, and what was drawn for them.
 OF_THE_SITE = (
     "pulumi:pulumi:Stack",
     "postgresql:index/role:Role",
@@ -42,12 +44,7 @@ def test_an_old_state_is_previewed_brought_up_and_destroyed(
     project.factory("up")
     old = json.loads((release / "state.json").read_text("utf-8"))
     names = {resource["urn"] for resource in old["deployment"]["resources"]}
-    # Vault draws these ids, so those of the backends at hand stand for those of that release.
-    drawn = {place(resource): resource["id"] for resource in project.resources(STACK).values() if place(resource)}
-    for resource in old["deployment"]["resources"]:
-        if where := place(resource):
-            resource["id"] = resource["outputs"]["id"] = drawn[where]
-
+    with_drawn_values(old["deployment"]["resources"], project.resources(STACK, decrypted=True).values())
     (tmp_path / "state.json").write_text(json.dumps(old), "utf-8")
     project.pulumi(STACK, "stack", "import", "--stack", STACK, "--file", str(tmp_path / "state.json"))
     # As after a move of the backends: first the providers learn the new addresses.
@@ -64,7 +61,7 @@ def test_an_old_state_is_previewed_brought_up_and_destroyed(
     project.factory("up")
     project.factory("preview", "--expect-no-changes")
     project.factory("destroy", "--yes")
-    assert project.resources(STACK) == {}
+    assert not project.resources(STACK)
 
 
 def planned(project: Project) -> list[dict[str, Any]]:
@@ -74,9 +71,25 @@ def planned(project: Project) -> list[dict[str, Any]]:
     return [step for step in steps if step["op"] not in {"same", "read"}]
 
 
+def with_drawn_values(old: list[dict[str, Any]], new: Collection[dict[str, Any]]) -> None:
+    """Put what the backends at hand drew in the place of what that release's drew: ids of groups, and passwords."""
+    ids = {place(resource): resource["id"] for resource in new if place(resource)}
+    passwords = {name(resource): resource["outputs"] for resource in new if resource["type"] == PASSWORD}
+    for resource in old:
+        if where := place(resource):
+            resource["id"] = resource["outputs"]["id"] = ids[where]
+        if resource["type"] == PASSWORD:
+            resource["outputs"] |= {key: passwords[name(resource)][key] for key in ("value", "verifier")}
+
+
 def place(resource: dict[str, Any]) -> str | None:
     """Return where the drawn id of a resource can be looked up, if it has one."""
     return place_of(resource["type"], resource.get("inputs") or {})
+
+
+def name(resource: dict[str, Any]) -> str:
+    """Return a resource's name."""
+    return str(resource["urn"].rpartition("::")[2])
 
 
 def kind(urn: str) -> str:
