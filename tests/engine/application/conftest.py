@@ -25,7 +25,7 @@ STACK = "sandbox"
 APP, OTHER, PLAIN = "webapp", "notes", "url-shortener"
 """An application with everything, a second one with a database, and one with nothing but a workload."""
 
-KEEPER, KEPT = "keeper", "ledger"
+KEEPER, KEPT = "keeper", "archive"
 """A stack that protects its data, on the same backends, and its application."""
 
 
