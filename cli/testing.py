@@ -24,7 +24,7 @@ RESULTS = Path("docs", "test-results.md")
 
 def run(arguments: Sequence[str], *, long: bool, report: Report) -> int:
     """Get the tools, run pytest, and return its exit status; a long run is put on record. Raises ToolError."""
-    toolchain.ensure(["pulumi", VAULT_PLUGIN, *BACKEND_TOOLS], report)
+    toolchain.ensure(["pulumi", VAULT_PLUGIN, *BACKEND_TOOLS, "kubectl"], report)
     provide_ssh_server(report)
     seed = os.environ.get("FACTORY_SEED") or str(random.SystemRandom().randrange(1_000_000))
     report(f"seed {seed}; FACTORY_SEED={seed} repeats this run's random choices")

@@ -69,14 +69,26 @@ def make_database(endpoints: Endpoints) -> None:
                 connection.execute(sql.SQL(statement).format(**words))
 
 
+_MOUNTS: dict[str, dict[str, Any]] = {
+    "sys/mounts/grown-kv": {"type": "kv", "options": {"version": "2"}},
+    "sys/mounts/grown-postgres": {"type": "database"},
+    "sys/auth/grown-kubernetes": {"type": "kubernetes"},
+    "sys/auth/grown-jwt": {"type": "jwt"},
+}
+
+
+def remove_mounts(endpoints: Endpoints) -> None:
+    """Take the site's own mounts away: no stack has taken them over."""
+    vault = operator(endpoints)
+    for path in _MOUNTS:
+        vault.request("DELETE", path).raise_for_status()
+
+
 def make_vault(endpoints: Endpoints) -> None:
     """Mounts, policies, secret, roles, database connection and group."""
     vault, server = operator(endpoints), endpoints.postgres
     for path, body in (
-        ("sys/mounts/grown-kv", {"type": "kv", "options": {"version": "2"}}),
-        ("sys/mounts/grown-postgres", {"type": "database"}),
-        ("sys/auth/grown-kubernetes", {"type": "kubernetes"}),
-        ("sys/auth/grown-jwt", {"type": "jwt"}),
+        *_MOUNTS.items(),
         ("sys/policies/acl/ledger", {"policy": _RUNTIME}),
         ("sys/policies/acl/ledger-ops", {"policy": OPS}),
         (KV, {"data": {"SESSION_KEY": SESSION_KEY}}),

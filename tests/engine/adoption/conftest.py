@@ -16,7 +16,7 @@ from toolchain import locate
 STACK = "adopting"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def grown(sandbox: Endpoints, sandbox_state: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """The project, with a stack file that describes what exists; removed by the stack that took it over."""
     folder = tmp_path_factory.mktemp("adoption")
@@ -35,3 +35,4 @@ def grown(sandbox: Endpoints, sandbox_state: Path, tmp_path_factory: pytest.Temp
         project.pulumi(STACK, "config", "set", "--stack", STACK, "--secret", "--path", f"factory:{key}", value)
     yield project
     project.factory("destroy", "--stack", STACK, "--yes")
+    by_hand.remove_mounts(sandbox)
