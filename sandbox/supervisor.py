@@ -22,16 +22,8 @@ from sandbox.logs import tail
 from sandbox.processes import ProcessId, wait_gone
 from sandbox.record import BackendState, Phase, Record
 
-TOOLS = (
-    "postgres",
-    "pgbouncer",
-    "vault",
-    "etcd",
-    "kube-apiserver",
-    "kube-controller-manager",
-    "kube-scheduler",
-    "kwok",
-)
+# Each backend is the tool of its name.
+TOOLS = status.BACKENDS
 # The databases when new, their write-ahead logs, and the logs at their cap.
 MINIMUM_FREE_BYTES = 400_000_000
 Report = Callable[[str], None]
