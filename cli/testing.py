@@ -29,7 +29,8 @@ def run(arguments: Sequence[str], *, long: bool, report: Report) -> int:
     seed = os.environ.get("FACTORY_SEED") or str(random.SystemRandom().randrange(1_000_000))
     report(f"seed {seed}; FACTORY_SEED={seed} repeats this run's random choices")
     environment = os.environ | {"FACTORY_SEED": seed}
-    command = [sys.executable, "-m", "pytest", *arguments]
+    # The slow files come first; a person's own `-n` wins.
+    command = [sys.executable, "-m", "pytest", f"--numprocesses={_workers()}", "--no-loadscope-reorder", *arguments]
     if not long:
         return subprocess.run(command, cwd=toolchain.ROOT, env=environment, check=False).returncode
     with tempfile.TemporaryDirectory(prefix="factory-tests-") as folder:
@@ -71,6 +72,11 @@ def describe(outcome: str, *, seed: str, arguments: Sequence[str], day: dt.date)
         "Written by `./factory test --long`: everything at full count.\n\n"
         f"| | |\n| --- | --- |\n{table}\n"
     )
+
+
+def _workers() -> int:
+    """Return how many processes run tests: each has backends of its own, which take about 600 MB."""
+    return min(os.cpu_count() or 1, 4)
 
 
 def _today() -> dt.date:

@@ -7,8 +7,26 @@ import random
 from collections.abc import Generator
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 import toolchain
+
+# The files of these folders share what the first of them made, and follow one another.
+IN_ONE_PIECE = ("tests/engine/application/",)
+
+
+class ByFile(LoadScopeScheduling):  # type: ignore[misc]  # xdist publishes no types
+    """Hands out whole files of tests, or whole folders where the files belong together."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return next((folder for folder in IN_ONE_PIECE if file.startswith(folder)), file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
+    """Run whole files in one worker: each worker starts its backends once."""
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")

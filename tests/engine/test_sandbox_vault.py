@@ -98,8 +98,11 @@ def test_a_pod_identity_logs_in_and_gets_a_database_user_that_ends_with_its_leas
             "password_authentication": "scram-sha-256",
         },
     ).raise_for_status()
-    creation = "CREATE ROLE \"{{name}}\" LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}'"
-    role = {"db_name": "main", "creation_statements": [creation], "default_ttl": "5m"}
+    creation = [
+        "CREATE ROLE \"{{name}}\" LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}'",
+        'GRANT CONNECT ON DATABASE postgres TO "{{name}}"',
+    ]
+    role = {"db_name": "main", "creation_statements": creation, "default_ttl": "5m"}
     vault.post(f"{name}/roles/{name}", json=role).raise_for_status()
     policy = f'path "{name}/creds/{name}" {{ capabilities = ["read"] }}'
     vault.put(f"sys/policies/acl/{name}", json={"policy": policy}).raise_for_status()

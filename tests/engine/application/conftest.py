@@ -123,6 +123,13 @@ def log_failed_statements(endpoints: Endpoints) -> None:
         connection.execute("SELECT pg_reload_conf()")
 
 
+def log_as_the_sandbox_does(endpoints: Endpoints) -> None:
+    """Undo `log_failed_statements`."""
+    with superuser(endpoints) as connection:
+        connection.execute("ALTER SYSTEM RESET ALL")
+        connection.execute("SELECT pg_reload_conf()")
+
+
 def plant(project: Project, value: str) -> None:
     """Set the application's secret as a person would: typed, not on the command line."""
     project.pulumi(STACK, "config", "set", "--secret", "--path", f"secrets.{APP}.SESSION_KEY", typed=value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from tests.engine.application.conftest import APP, KEPT, OTHER, PLAIN, STACK, Site
+from tests.engine.application.conftest import APP, KEPT, OTHER, PLAIN, STACK, Site, log_as_the_sandbox_does
 from tests.support.identities import VaultIdentity, short_lived_login, superuser, workload
 
 pytestmark = pytest.mark.engine
@@ -31,3 +31,4 @@ def test_destroy_leaves_nothing_behind(site: Site, cluster: httpx.Client, root: 
     assert {name for name in policies if not name.startswith(KEPT)} == {"default", "root"}
     namespaces = cluster.get("/api/v1/namespaces").raise_for_status().json()["items"]
     assert not {APP, OTHER, PLAIN} & {namespace["metadata"]["name"] for namespace in namespaces}
+    log_as_the_sandbox_does(site.endpoints)

@@ -47,7 +47,9 @@ def test_postgres_listens_on_loopback_and_asks_everybody_for_a_password(layout: 
     assert "s3cret" not in " ".join(service.argv) + settings
 
 
-@pytest.mark.parametrize("content", ["999999999\n", f"{os.getpid()}\n", "", "x\n"])
+@pytest.mark.parametrize(
+    "content", ["999999999\n", f"{os.getpid()}\n", "", "x\n"], ids=["no process", "a stranger", "empty", "no number"]
+)
 def test_a_pid_file_of_a_dead_server_is_forgotten_whoever_has_its_number(layout: Layout, content: str) -> None:
     data = layout.postgres / "data"
     data.mkdir()
