@@ -1,0 +1,118 @@
+"""The agent as one self-contained program, and what the caller needs to speak with it (not part of the bundle)."""
+
+import base64
+import functools
+import hashlib
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from .protocol import BLOB_CHUNK, blob_frame, decode, header
+
+__all__ = ["BLOB_FROM", "BOOTSTRAP", "FrameParser", "blob_frames", "bundle", "overlay", "split"]
+
+BLOB_FROM: Final = 64 * 1024
+"""Contents of at least so many bytes travel as blobs, and only when the host lacks them."""
+
+BOOTSTRAP: Final = (
+    "import os,sys,zlib\n"
+    "def r(n):\n"
+    " b=b''\n"
+    " while len(b)<n:\n"
+    "  c=os.read(0,n-len(b))\n"
+    "  if not c:sys.exit(97)\n"
+    "  b+=c\n"
+    " return b\n"
+    "exec(zlib.decompress(r(int.from_bytes(r(4),'big'))))"
+)
+"""The agent's whole command line: ``python3 -IS -c BOOTSTRAP``; it reads its program from standard input."""
+
+_HERE: Final = Path(__file__).parent
+_CALLERS: Final = {"__init__", "bundle", "loader"}
+
+
+@functools.cache
+def bundle() -> bytes:
+    """Give the first bytes for the agent's standard input: its whole source, compressed, the same each time."""
+    modules = {file.stem: file.read_text("utf-8") for file in sorted(_HERE.glob("*.py")) if file.stem not in _CALLERS}
+    loader = (_HERE / "loader.py").read_text("utf-8")
+    program = zlib.compress(f"{loader}\nrun({modules!r})\n".encode(), 9)
+    return len(program).to_bytes(4, "big") + program
+
+
+class FrameParser:
+    """Frames out of bytes that arrive in any pieces."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[dict[str, Any]]:
+        """Take bytes and yield each message that is complete; raises ProtocolError for what is none."""
+        self._buffer += data
+        while len(self._buffer) >= 4:  # noqa: PLR2004 the size of a header
+            size, _raw = header(bytes(self._buffer[:4]))
+            if len(self._buffer) < 4 + size:
+                return
+            payload = bytes(self._buffer[4 : 4 + size])
+            del self._buffer[: 4 + size]
+            yield decode(payload)
+
+
+def split(document: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Take large contents out of a document; returns what to send, and the blobs by SHA-256.
+
+    A file's ``content`` or ``content_base64`` becomes ``content_sha256`` and ``content_size``.
+    """
+    blobs: dict[str, bytes] = {}
+    files: dict[str, Any] = {}
+    for path, file in document.get("files", {}).items():
+        data = _content(file)
+        if data is None or len(data) < BLOB_FROM:
+            files[path] = file
+            continue
+        digest = hashlib.sha256(data).hexdigest()
+        blobs[digest] = data
+        rest = {key: value for key, value in file.items() if key not in {"content", "content_base64"}}
+        files[path] = {**rest, "content_sha256": digest, "content_size": len(data)}
+    return ({**document, "files": files} if files else dict(document)), blobs
+
+
+def blob_frames(data: bytes) -> Iterator[bytes]:
+    """Encode one blob: its pieces and the empty piece that ends it."""
+    view = memoryview(data)
+    for start in range(0, len(data), BLOB_CHUNK):
+        yield blob_frame(bytes(view[start : start + BLOB_CHUNK]))
+    yield blob_frame(b"")
+
+
+def overlay(document: Mapping[str, Any], drift: Mapping[str, Any]) -> dict[str, Any]:
+    """Make the document of what is really there: the desired one with the answer of ``read`` laid over it."""
+    real: dict[str, Any] = {}
+    for kind, items in document.items():
+        differing = drift.get(kind, {})
+        if not differing:
+            real[kind] = items
+            continue
+        kept: dict[str, Any] = {}
+        for key, item in items.items():
+            change = differing.get(key, {})
+            if change is not None:
+                kept[key] = _laid_over(item, change)
+        if kept:
+            real[kind] = kept
+    return real
+
+
+def _laid_over(item: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    hidden = {"content", "content_base64"} if any(field.startswith("content") for field in change) else set()
+    merged = {key: value for key, value in item.items() if key not in hidden} | dict(change)
+    return {key: value for key, value in merged.items() if value is not None}
+
+
+def _content(file: Mapping[str, Any]) -> bytes | None:
+    if "content" in file:
+        return str(file["content"]).encode("utf-8", "surrogatepass")
+    if "content_base64" in file:
+        return base64.b64decode(file["content_base64"])
+    return None
