@@ -5,10 +5,21 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 
 from cli.session import Report
 
 _SYSTEM_FOLDERS = ("/usr/sbin", "/sbin")
+
+SSH_SERVER = {"sshd": "openssh-server"}
+TEST_MACHINES = {
+    "systemd-nspawn": "systemd-container",
+    "mmdebstrap": "mmdebstrap",
+    "ip": "iproute2",
+    "nft": "nftables",
+    "gpg": "gnupg",
+}
+"""What test machines are made of, each program with the package that brings it."""
 
 
 def program(name: str) -> str | None:
@@ -21,18 +32,35 @@ def provide_ssh_server(report: Report) -> bool:
 
     It is installed by root only; nothing of it is started. Without it those tests are skipped, which `doctor` reports.
     """
-    if program("sshd"):
+    return _provide(SSH_SERVER, "tests of remote commands", report)
+
+
+def provide_test_machines(report: Report) -> bool:
+    """Make sure that test machines can be made here, or say why they cannot.
+
+    They take root: for another user their tests are skipped, which `doctor` reports.
+    """
+    if os.geteuid() != 0:
+        report("test machines need root: their tests are skipped")
+        return False
+    return _provide(TEST_MACHINES, "tests on test machines", report)
+
+
+def _provide(wanted: Mapping[str, str], purpose: str, report: Report) -> bool:
+    missing = {name: package for name, package in wanted.items() if program(name) is None}
+    if not missing:
         return True
+    packages = " ".join(missing.values())
     apt = program("apt-get")
     if os.geteuid() != 0 or apt is None:
-        report("there is no sshd: tests of remote commands are skipped; on Debian, root installs openssh-server")
+        report(f"there is no {', '.join(missing)}: {purpose} are skipped; on Debian, root installs {packages}")
         return False
-    report("installing Debian's openssh-server, for tests of remote commands")
+    report(f"installing Debian's {packages}, for {purpose}")
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
-    for arguments in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", "openssh-server"]):
+    for arguments in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *missing.values()]):
         done = subprocess.run([apt, *arguments], env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
             last = (done.stderr or done.stdout).strip().splitlines()[-1:]
-            report(f"apt-get {arguments[0]} failed ({' '.join(last)}); tests of remote commands are skipped")
+            report(f"apt-get {arguments[0]} failed ({' '.join(last)}); {purpose} are skipped")
             return False
-    return program("sshd") is not None
+    return all(program(name) for name in wanted)

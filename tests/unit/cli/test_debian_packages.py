@@ -61,3 +61,23 @@ def test_a_failed_installation_is_explained_and_stops_nothing(machine: Path) -> 
     lines: list[str] = []
     assert not debian_packages.provide_ssh_server(lines.append)
     assert "apt-get update failed (E: no network)" in lines[-1]
+
+
+def test_test_machines_take_only_what_is_missing(machine: Path) -> None:
+    for name in debian_packages.TEST_MACHINES:
+        (machine / name).touch(mode=0o755)
+    assert debian_packages.provide_test_machines(pytest.fail)
+    (machine / "nft").unlink()
+    (machine / "mmdebstrap").unlink()
+    lines: list[str] = []
+    assert not debian_packages.provide_test_machines(lines.append), "this apt-get brings none of them"
+    assert (machine / "log").read_text().splitlines()[-1].endswith("--no-install-recommends mmdebstrap nftables")
+    assert lines == ["installing Debian's mmdebstrap nftables, for tests on test machines"]
+
+
+def test_test_machines_need_root(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    lines: list[str] = []
+    assert not debian_packages.provide_test_machines(lines.append)
+    assert lines == ["test machines need root: their tests are skipped"]
+    assert not (machine / "log").exists()
