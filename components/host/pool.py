@@ -1,0 +1,51 @@
+"""The hosts of one run: one session each, however many roles ask for it."""
+
+import asyncio
+import getpass
+import os
+import socket
+from collections.abc import Callable
+
+from .remote_host import RemoteHost
+from .session import HostSession
+from .transport import Transport
+from .transport_ssh import JumpConnections, Login, SshTransport
+
+__all__ = ["HostPool"]
+
+
+class HostPool:
+    """Sessions by host. All calls belong on one event loop."""
+
+    def __init__(self, warn: Callable[[str], None] = lambda _line: None) -> None:
+        self._sessions: dict[tuple[str, int, str], tuple[object, HostSession]] = {}
+        self._jumps = JumpConnections()
+        self._warn = warn
+
+    async def session(self, host: RemoteHost, login: Login, sudo_password: str | None = None) -> HostSession:
+        """Return the session of a host. One that is described differently now ends first, and with it its lock."""
+        described = (host, login, sudo_password)
+        known = self._sessions.get(host.identity)
+        if known is not None and known[0] == described:
+            return known[1]
+
+        def transport() -> Transport:
+            return SshTransport(host, login, jumps=self._jumps, warn=self._warn)
+
+        session = HostSession(host, transport, sudo_password=sudo_password, holder=_holder())
+        self._sessions[host.identity] = (described, session)
+        if known is not None:
+            await known[1].close()
+        return session
+
+    async def close(self) -> None:
+        """End all agents and disconnect."""
+        sessions = [session for _, session in self._sessions.values()]
+        self._sessions.clear()
+        await asyncio.gather(*(session.close() for session in sessions), return_exceptions=True)
+        await self._jumps.close()
+
+
+def _holder() -> str:
+    """Say who holds a host's lock, for whoever finds it held."""
+    return f"{getpass.getuser()}@{socket.gethostname()} (process {os.getpid()})"

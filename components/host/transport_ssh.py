@@ -1,0 +1,290 @@
+"""A host over SSH with asyncssh. Only the provider's process imports this, never the Pulumi program.
+
+The server's key is compared with the pinned one and nothing else: no file of known hosts can add to it. A ``ProxyJump``
+that only the SSH configuration file names is verified against the operator's known hosts, as ``ssh`` does.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import asyncssh
+
+from .public_key import algorithm, fingerprint
+from .remote_host import DEFAULT_PORT, JumpHost, RemoteHost
+from .ssh_config import config_files, not_followed
+from .transport import UnreachableError
+
+__all__ = ["JumpConnections", "Login", "SshChannel", "SshTransport", "scan_host_keys"]
+
+_READ_BYTES: Final = 256 * 1024
+_STDERR_BYTES: Final = 8 * 1024
+_ALIVE_COUNT: Final = 3
+_SIGNATURES: Final = {
+    "ssh-ed25519": ("ssh-ed25519",),
+    "ecdsa-sha2-nistp256": ("ecdsa-sha2-nistp256",),
+    "ecdsa-sha2-nistp384": ("ecdsa-sha2-nistp384",),
+    "ecdsa-sha2-nistp521": ("ecdsa-sha2-nistp521",),
+    "ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256"),
+    "sk-ssh-ed25519@openssh.com": ("sk-ssh-ed25519@openssh.com",),
+    "sk-ecdsa-sha2-nistp256@openssh.com": ("sk-ecdsa-sha2-nistp256@openssh.com",),
+}
+"""How a server with a key of this kind signs."""
+
+
+@dataclass(frozen=True)
+class Login:
+    """Secrets of a connection, as plain text; never shown."""
+
+    private_key: str | None = field(default=None, repr=False)
+    passphrase: str | None = field(default=None, repr=False)
+
+
+class SshChannel:
+    """A program started over a connection."""
+
+    def __init__(self, place: str, process: asyncssh.SSHClientProcess[bytes]) -> None:
+        self._place = place
+        self._process = process
+        self._stderr = asyncio.create_task(self._tail())
+
+    async def send(self, data: bytes) -> None:
+        """Write to its standard input."""
+        try:
+            self._process.stdin.write(data)
+            await self._process.stdin.drain()
+        except (OSError, asyncssh.Error):
+            raise self._lost() from None
+
+    async def receive(self) -> bytes:
+        """Return what it has written since; empty at the end."""
+        try:
+            return await self._process.stdout.read(_READ_BYTES)
+        except (OSError, asyncssh.Error):
+            raise self._lost() from None
+
+    async def ended(self) -> tuple[int | None, str]:
+        """Wait for its end."""
+        words = await self._stderr
+        with contextlib.suppress(OSError, asyncssh.Error):
+            await self._process.wait_closed()
+        return self._process.exit_status, words
+
+    def kill(self) -> None:
+        """Close the channel: the program sees the end of its input."""
+        self._process.close()
+
+    async def _tail(self) -> str:
+        kept = b""
+        with contextlib.suppress(OSError, asyncssh.Error):
+            while piece := await self._process.stderr.read(_READ_BYTES):
+                kept = (kept + piece)[-_STDERR_BYTES:]
+        return kept.decode("utf-8", "replace")
+
+    def _lost(self) -> UnreachableError:
+        return UnreachableError(f"{self._place}: the connection was lost")
+
+
+class JumpConnections:
+    """Connections to jump hosts, one each however many hosts lie behind it."""
+
+    def __init__(self) -> None:
+        self._open: dict[tuple[Any, ...], asyncio.Task[asyncssh.SSHClientConnection]] = {}
+
+    async def through(self, host: RemoteHost, login: Login) -> asyncssh.SSHClientConnection | None:
+        """Return the connection of the last jump host on the way to ``host``; None without any."""
+        tunnel: asyncssh.SSHClientConnection | None = None
+        for count in range(1, len(host.jump_hosts) + 1):
+            way = (host.jump_hosts[:count], host.identity_file, host.agent_socket, host.ssh_config, login)
+            task = self._open.get(way)
+            if task is None or (task.done() and (task.exception() or task.result().is_closed())):
+                task = asyncio.create_task(_dial(host.jump_hosts[count - 1], host, login, tunnel))
+                self._open[way] = task
+            tunnel = await asyncio.shield(task)
+        return tunnel
+
+    async def close(self) -> None:
+        """Disconnect from all."""
+        for task in self._open.values():
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, UnreachableError):
+                (await task).close()
+        self._open.clear()
+
+
+class SshTransport:
+    """One connection to one host, made when it is first needed and again after it was lost."""
+
+    def __init__(
+        self,
+        host: RemoteHost,
+        login: Login | None = None,
+        *,
+        jumps: JumpConnections | None = None,
+        warn: Callable[[str], None] = lambda _line: None,
+    ) -> None:
+        self.host = host
+        self._login = login or Login()
+        self._jumps = jumps or JumpConnections()
+        self._warn = warn
+        self._connection: asyncssh.SSHClientConnection | None = None
+        self._dialling = asyncio.Lock()
+
+    @property
+    def place(self) -> str:
+        """How messages name the host."""
+        return self.host.place
+
+    async def connect(self) -> None:
+        """Connect, unless that is done."""
+        await self._connected()
+
+    async def start(self, command: str) -> SshChannel:
+        """Start a command, connecting first."""
+        connection = await self._connected()
+        try:
+            process = await connection.create_process(command, encoding=None)
+        except (OSError, asyncssh.Error) as error:
+            reason = _reason(error)
+            raise UnreachableError(f"{self.place} starts no command over the connection: {reason}") from None
+        return SshChannel(self.place, process)
+
+    async def close(self) -> None:
+        """Disconnect."""
+        if self._connection is not None:
+            self._connection.close()
+            with contextlib.suppress(OSError, asyncssh.Error):
+                await self._connection.wait_closed()
+            self._connection = None
+
+    async def _connected(self) -> asyncssh.SSHClientConnection:
+        async with self._dialling:
+            if self._connection is not None and not self._connection.is_closed():
+                return self._connection
+            ignored = not_followed(self.host.ssh_config, self.host.address)
+            if ignored:
+                self._warn(f"{self.place}: not followed in the SSH configuration file: {', '.join(map(str, ignored))}")
+            tunnel = await self._jumps.through(self.host, self._login)
+            self._connection = await _dial(self.host, self.host, self._login, tunnel)
+            return self._connection
+
+
+async def scan_host_keys(address: str, *, port: int | None, ssh_config: str | None, seconds: float) -> list[str]:
+    """Return the public keys which the server at ``address`` shows, one of each kind. Nothing is trusted by that.
+
+    Raises UnreachableError.
+    """
+    found = []
+    for signatures in _SIGNATURES.values():
+        with contextlib.suppress(asyncssh.KeyExchangeFailed):
+            async with _explained(address, address, seconds):
+                key = await asyncssh.get_server_host_key(
+                    address, port or (), server_host_key_algs=list(signatures), config=config_files(ssh_config)
+                )
+                if key is not None:
+                    found.append(" ".join(key.export_public_key().decode().split()[:2]))
+    if not found:
+        raise UnreachableError(f"{address} shows no host key of a kind that is known here")
+    return found
+
+
+class _Pinned(asyncssh.SSHClient):
+    """Accepts one key, and remembers the one it was shown."""
+
+    def __init__(self, pinned: str) -> None:
+        self._pinned = pinned
+        self.shown: str | None = None
+
+    def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
+        """Compare with the pinned key."""
+        del host, addr, port
+        self.shown = " ".join(key.export_public_key().decode().split()[:2])
+        return self.shown == self._pinned
+
+
+async def _dial(
+    to: RemoteHost | JumpHost, host: RemoteHost, login: Login, tunnel: asyncssh.SSHClientConnection | None
+) -> asyncssh.SSHClientConnection:
+    """Connect to a machine or to a jump host on the way to it; the login is the machine's for both."""
+    place = host.place if to is host else f"{to.address}:{to.port or DEFAULT_PORT} (the jump host of {host.place})"
+    client = _Pinned(to.host_key)
+    first = algorithm(to.host_key)
+    others = [name for kind, names in _SIGNATURES.items() if kind != first for name in names]
+    options: dict[str, Any] = {
+        "username": to.user or (),
+        "known_hosts": ([], [], []),
+        # The others are offered too, so that a changed key is shown and not only missed.
+        "server_host_key_algs": [*_SIGNATURES[first], *others],
+        "x509_trusted_certs": None,
+        "config": config_files(host.ssh_config),
+        "tunnel": tunnel or (() if to is host and not host.jump_hosts else None),
+        "keepalive_interval": max(host.silence_timeout / _ALIVE_COUNT, 1),
+        "keepalive_count_max": _ALIVE_COUNT,
+        "passphrase": login.passphrase,
+    }
+    try:
+        async with _explained(place, host.address, host.connect_timeout, host.ssh_config):
+            options |= _keys(host, login)
+            return await asyncssh.connect(to.address, to.port or (), client_factory=lambda: client, **options)
+    except asyncssh.HostKeyNotVerifiable as error:
+        if client.shown is None:
+            raise UnreachableError(
+                f"{place}: the key of a jump host is not among the known hosts ({_reason(error)}); describe it in "
+                "jump_hosts with its pinned key, or log in to it once with `ssh`"
+            ) from None
+        raise UnreachableError(
+            f"{place} shows another host key than the pinned one: pinned {_shown(to.host_key)}, shown "
+            f"{_shown(client.shown)}. If the host was installed anew, compare the shown one on its console and change "
+            "host_key; otherwise somebody stands in between"
+        ) from None
+
+
+def _keys(host: RemoteHost, login: Login) -> dict[str, Any]:
+    """Return which keys are tried: the given one alone, or what the configuration file and the agent have."""
+    if login.private_key is not None:
+        return {
+            "client_keys": [asyncssh.import_private_key(login.private_key, login.passphrase)],
+            "agent_path": None,
+            "passphrase": None,
+        }
+    keys: dict[str, Any] = {}
+    if host.agent_socket is not None:
+        keys["agent_path"] = host.agent_socket
+    if host.identity_file is not None:
+        name = "agent_identities" if host.identity_file.endswith(".pub") else "client_keys"
+        keys[name] = [host.identity_file]
+    return keys
+
+
+@contextlib.asynccontextmanager
+async def _explained(place: str, host: str, seconds: float, ssh_config: str | None = None) -> AsyncIterator[None]:
+    """Limit the time, and turn what goes wrong into one sentence; a key that is not the pinned one passes."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except (asyncssh.HostKeyNotVerifiable, asyncssh.KeyExchangeFailed):
+        raise
+    except TimeoutError:
+        raise UnreachableError(f"cannot reach {place}: no answer within {seconds:g} s") from None
+    except asyncssh.PermissionDenied as error:
+        ignored = not_followed(ssh_config, host)
+        hint = f" (not followed in the SSH configuration file: {', '.join(map(str, ignored))})" if ignored else ""
+        raise UnreachableError(f"{place} refuses the login: {_reason(error)}{hint}") from None
+    except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError):
+        raise UnreachableError(f"the private key for {place} cannot be read: it or its passphrase is wrong") from None
+    except asyncssh.ConfigParseError as error:
+        raise UnreachableError(f"the SSH configuration for {place} cannot be followed: {_reason(error)}") from None
+    except (OSError, asyncssh.Error) as error:
+        raise UnreachableError(f"cannot reach {place}: {_reason(error)}") from None
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
+
+
+def _shown(key: str) -> str:
+    return f"{algorithm(key)} {fingerprint(key)}"
