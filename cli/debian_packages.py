@@ -1,4 +1,4 @@
-"""Programs that the tests need beside the tools: Debian's packages, installed when that is allowed."""
+"""Programs that the sandbox and the tests need beside the tools: Debian's packages, installed when that is allowed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 
-from cli.session import Report
+from toolchain.progress import Report
 
 _SYSTEM_FOLDERS = ("/usr/sbin", "/sbin")
 
@@ -28,11 +28,12 @@ def program(name: str) -> str | None:
 
 
 def provide_ssh_server(report: Report) -> bool:
-    """Make sure that there is an `sshd` for the tests of remote commands, or say why there is none.
+    """Make sure that there is an `sshd` for the sandbox's host and for tests, or say why there is none.
 
-    It is installed by root only; nothing of it is started. Without it those tests are skipped, which `doctor` reports.
+    It is installed by root only; nothing of it is started. Without it the sandbox has no host and those tests are
+    skipped, which `status` and `doctor` report.
     """
-    return _provide(SSH_SERVER, "tests of remote commands", report)
+    return _provide(SSH_SERVER, "what runs over SSH", report)
 
 
 def provide_test_machines(report: Report) -> bool:
@@ -43,7 +44,7 @@ def provide_test_machines(report: Report) -> bool:
     if os.geteuid() != 0:
         report("test machines need root: their tests are skipped")
         return False
-    return _provide(TEST_MACHINES, "tests on test machines", report)
+    return _provide(TEST_MACHINES, "test machines", report)
 
 
 def _provide(wanted: Mapping[str, str], purpose: str, report: Report) -> bool:
@@ -53,7 +54,7 @@ def _provide(wanted: Mapping[str, str], purpose: str, report: Report) -> bool:
     packages = " ".join(missing.values())
     apt = program("apt-get")
     if os.geteuid() != 0 or apt is None:
-        report(f"there is no {', '.join(missing)}: {purpose} are skipped; on Debian, root installs {packages}")
+        report(f"no {', '.join(missing)}, so without {purpose}; on Debian, root installs {packages}")
         return False
     report(f"installing Debian's {packages}, for {purpose}")
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
@@ -61,6 +62,6 @@ def _provide(wanted: Mapping[str, str], purpose: str, report: Report) -> bool:
         done = subprocess.run([apt, *arguments], env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
             last = (done.stderr or done.stdout).strip().splitlines()[-1:]
-            report(f"apt-get {arguments[0]} failed ({' '.join(last)}); {purpose} are skipped")
+            report(f"apt-get {arguments[0]} failed ({' '.join(last)}), so without {purpose}")
             return False
     return all(program(name) for name in wanted)

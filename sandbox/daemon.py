@@ -12,9 +12,16 @@ from pathlib import Path
 
 import httpx
 
-from sandbox.backends import addresses, etcd, kubernetes, objects, pooler, postgres, vault, volumes
+from sandbox.backends import addresses, etcd, kubernetes, objects, pooler, postgres, ssh, vault, volumes
 from sandbox.credentials import load_or_make
-from sandbox.endpoints import Endpoints, KubernetesEndpoint, PoolerEndpoint, PostgresEndpoint, VaultEndpoint
+from sandbox.endpoints import (
+    Endpoints,
+    KubernetesEndpoint,
+    PoolerEndpoint,
+    PostgresEndpoint,
+    SshEndpoint,
+    VaultEndpoint,
+)
 from sandbox.errors import SandboxError
 from sandbox.layout import Layout
 from sandbox.logs import CAP_BYTES, predecessor
@@ -24,7 +31,7 @@ from sandbox.runner import Runner
 
 # Clients before the servers they talk to.
 STOP_ORDER = (
-    ("kwok", "kube-scheduler", "kube-controller-manager", "pgbouncer"),
+    ("kwok", "kube-scheduler", "kube-controller-manager", "pgbouncer", "sshd"),
     ("kube-apiserver", "vault"),
     ("postgres", "etcd"),
 )
@@ -83,8 +90,11 @@ class Daemon:
             database = tasks.create_task(self._database())
             secrets = tasks.create_task(self._secrets())
             cluster = tasks.create_task(self._control_plane())
+            host = tasks.create_task(self._host())
         server, front = database.result()
-        endpoints = Endpoints(postgres=server, pooler=front, vault=secrets.result(), kubernetes=cluster.result())
+        endpoints = Endpoints(
+            postgres=server, pooler=front, vault=secrets.result(), kubernetes=cluster.result(), ssh=host.result()
+        )
         self._runner.check()
         endpoints.save(self._layout.root)
         self._runner.phase(Phase.READY)
@@ -141,6 +151,14 @@ class Daemon:
         # It has no port to ask: what counts is that it still runs (see `check`).
         self._runner.ready("kube-scheduler")
         return self._cluster.endpoint()
+
+    async def _host(self) -> SshEndpoint | None:
+        if ssh.NAME not in self._tools:
+            return None
+        port = self._ports[ssh.NAME]
+        await self._runner.spawn(ssh.prepare(self._layout, self._tools[ssh.NAME], port))
+        await self._ready(ssh.NAME, partial(ssh.answers, port))
+        return ssh.endpoint(self._layout, port)
 
     async def _ready(self, name: str, probe: Callable[[], Awaitable[bool]]) -> None:
         await self._runner.until(name, probe, _READY_SECONDS)

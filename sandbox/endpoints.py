@@ -56,6 +56,18 @@ class KubernetesEndpoint(_Section):
     ca_cert_pem: str = Field(description="PEM of the authority that signed the server's certificate.")
 
 
+class SshEndpoint(_Section):
+    """The SSH server that stands for a host; absent where no server can be had."""
+
+    address: str = Field(description="Loopback address of the server.")
+    port: int = Field(description="TCP port.", ge=1, le=65535)
+    user: str = Field(description="Who logs in: whoever runs the sandbox.")
+    host_key: str = Field(description="The server's public key.")
+    identity_file: str = Field(description="Path of the private key that is let in.")
+    root: str = Field(description="The directory that stands for the host's root directory.")
+    python: str = Field(description="Python interpreter.")
+
+
 class Endpoints(_Section):
     """All that a stack needs to reach the embedded backends."""
 
@@ -63,6 +75,7 @@ class Endpoints(_Section):
     pooler: PoolerEndpoint | None
     vault: VaultEndpoint
     kubernetes: KubernetesEndpoint
+    ssh: SshEndpoint | None = None
 
     @staticmethod
     def path(state_dir: Path) -> Path:

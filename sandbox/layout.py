@@ -69,6 +69,16 @@ class Layout:
         """Keys, kubeconfigs and kwok's configuration."""
         return self.root / "kubernetes"
 
+    @property
+    def ssh(self) -> Path:
+        """Keys and settings of the SSH server."""
+        return self.root / "ssh"
+
+    @property
+    def host_root(self) -> Path:
+        """The root directory of the host that the SSH server stands for."""
+        return self.root / "host"
+
     def log(self, backend: str) -> Path:
         """Return the log of one backend."""
         return self.logs / f"{backend}.log"
@@ -86,6 +96,8 @@ class Layout:
             self.vault,
             self.etcd,
             self.kubernetes,
+            self.ssh,
+            self.host_root,
         ]
 
     def make(self) -> None:
@@ -98,5 +110,6 @@ class Layout:
             self.vault,
             self.etcd,
             self.kubernetes,
+            self.ssh,
         ):
             make_directory(directory)

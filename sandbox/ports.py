@@ -14,7 +14,7 @@ from sandbox.errors import SandboxError
 from sandbox.files import write_private
 
 LOOPBACK = "127.0.0.1"
-PORT_NAMES = ("postgres", "pooler", "vault", "etcd", "etcd-peer", "kube-apiserver")
+PORT_NAMES = ("postgres", "pooler", "vault", "etcd", "etcd-peer", "kube-apiserver", "sshd")
 
 # Below the range from which Linux takes the local ports of outgoing connections (32768 and up): a port kept for a
 # stopped sandbox is not handed to somebody else's connection in the meantime.

@@ -19,10 +19,14 @@ BACKENDS = (
     "kube-controller-manager",
     "kube-scheduler",
     "kwok",
+    "sshd",
 )
-OPTIONAL = "pgbouncer"
+OPTIONAL = {
+    "pgbouncer": "pgbouncer could not be had: the hop from an application through the pooler (APP-07) is not covered",
+    "sshd": "there is no sshd on this machine: the sandbox has no host to manage (section `hosts`)",
+}
+"""Backends that a sandbox can do without, each with what it then cannot show."""
 SUPERVISOR = "supervisor"
-UNCOVERED_POOLER = "pgbouncer could not be had: the hop from an application through the pooler (APP-07) is not covered"
 
 
 class SandboxState(StrEnum):
@@ -92,7 +96,7 @@ def read(layout: Layout, *, sizes: bool = True) -> SandboxStatus:
         state=_state(record.phase, backends),
         state_dir=root,
         backends=(supervisor, *backends),
-        uncovered=(UNCOVERED_POOLER,) if ready and OPTIONAL not in record.backends else (),
+        uncovered=tuple(lack for name, lack in OPTIONAL.items() if ready and name not in record.backends),
         note="; ".join(backend.note for backend in backends if backend.note),
     )
 

@@ -13,7 +13,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import toolchain
+from cli.debian_packages import program, provide_ssh_server
 from sandbox import ports, status
+from sandbox.backends import ssh
 from sandbox.endpoints import Endpoints
 from sandbox.errors import SandboxError
 from sandbox.files import is_locked, locked
@@ -22,8 +24,10 @@ from sandbox.logs import tail
 from sandbox.processes import ProcessId, wait_gone
 from sandbox.record import BackendState, Phase, Record
 
-# Each backend is the tool of its name.
-TOOLS = status.BACKENDS
+# Each backend is the tool of its name, but for the SSH server: that one is the machine's.
+TOOLS = tuple(name for name in status.BACKENDS if name != ssh.NAME)
+# Whose port need not be free where it is missing.
+_OPTIONAL_PORTS = {"pooler": "pgbouncer", ssh.NAME: ssh.NAME}
 # The databases when new, their write-ahead logs, and the logs at their cap.
 MINIMUM_FREE_BYTES = 400_000_000
 Report = Callable[[str], None]
@@ -60,9 +64,11 @@ class Sandbox:
                 report(f"the sandbox is {state}; it is started anew")
             self._end()
             self._check_space()
-            tools = toolchain.ensure(TOOLS, report)
+            tools = dict(toolchain.ensure(TOOLS, report))
+            if provide_ssh_server(report) and (server := program(ssh.NAME)):
+                tools[ssh.NAME] = Path(server)
             kept = ports.load_or_choose(self._layout.ports)
-            used = {name: port for name, port in kept.items() if name != "pooler" or "pgbouncer" in tools}
+            used = {name: port for name, port in kept.items() if _OPTIONAL_PORTS.get(name) in {None, *tools}}
             ports.check_free(used, self._layout.ports)
             self._spawn(tools)
             return self._wait_ready(report)

@@ -39,7 +39,7 @@ def test_root_installs_it_without_questions(machine: Path) -> None:
         "noninteractive update -qq",
         "noninteractive install -y -qq --no-install-recommends openssh-server",
     ]
-    assert lines == ["installing Debian's openssh-server, for tests of remote commands"]
+    assert lines == ["installing Debian's openssh-server, for what runs over SSH"]
 
 
 def test_it_is_not_installed_twice(machine: Path) -> None:
@@ -72,7 +72,7 @@ def test_test_machines_take_only_what_is_missing(machine: Path) -> None:
     lines: list[str] = []
     assert not debian_packages.provide_test_machines(lines.append), "this apt-get brings none of them"
     assert (machine / "log").read_text().splitlines()[-1].endswith("--no-install-recommends mmdebstrap nftables")
-    assert lines == ["installing Debian's mmdebstrap nftables, for tests on test machines"]
+    assert lines == ["installing Debian's mmdebstrap nftables, for test machines"]
 
 
 def test_test_machines_need_root(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:

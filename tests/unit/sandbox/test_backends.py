@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import getpass
 import json
 import os
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from sandbox.backends import addresses, etcd, kubernetes, pooler, postgres, vault, volumes
+from sandbox.backends import addresses, etcd, kubernetes, pooler, postgres, ssh, vault, volumes
 from sandbox.credentials import Credentials
 from sandbox.endpoints import Endpoints
 from sandbox.errors import SandboxError
@@ -109,6 +110,28 @@ def test_vaults_data_in_use_is_never_dropped(layout: Layout) -> None:
     with pytest.raises(SandboxError, match="restore the file"):
         vault.prepare(layout, PROGRAM, 3)
     assert (layout.vault / "storage" / "core").exists()
+
+
+def test_the_ssh_server_listens_on_loopback_and_lets_one_key_of_one_user_in(layout: Layout) -> None:
+    service = ssh.prepare(layout, PROGRAM, 7)
+    settings = dict(line.split(maxsplit=1) for line in (layout.ssh / "sshd_config").read_text().splitlines())
+    assert (settings["ListenAddress"], settings["Port"]) == ("127.0.0.1", "7")
+    assert (settings["AuthenticationMethods"], settings["AllowUsers"]) == ("publickey", getpass.getuser())
+    host = ssh.endpoint(layout, 7)
+    client = Path(host.identity_file)
+    assert client.stat().st_mode & 0o777 == 0o600
+    assert (layout.ssh / "authorized_keys").read_text() == client.with_suffix(".pub").read_text()
+    assert (layout.ssh / "host.pub").read_text() == f"{host.host_key}\n"
+    assert host.host_key.startswith("ssh-ed25519 ")
+    assert Path(host.root).is_dir()
+    assert str(layout.ssh / "sshd_config") in service.argv
+
+
+def test_the_keys_of_the_ssh_server_are_made_once(layout: Layout) -> None:
+    ssh.prepare(layout, PROGRAM, 7)
+    first = ssh.endpoint(layout, 7), Path(ssh.endpoint(layout, 7).identity_file).read_text()
+    ssh.prepare(layout, PROGRAM, 7)
+    assert (ssh.endpoint(layout, 7), Path(ssh.endpoint(layout, 7).identity_file).read_text()) == first
 
 
 def test_etcd_asks_clients_and_peers_for_certificates(layout: Layout) -> None:

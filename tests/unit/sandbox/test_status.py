@@ -94,12 +94,16 @@ def test_a_backend_whose_process_is_gone_has_crashed_whatever_the_record_says(
     assert found.memory_bytes > 0
 
 
-def test_a_missing_pooler_is_named_as_uncovered(layout: Layout, alive: ProcessId) -> None:
+@pytest.mark.parametrize("missing", ["pgbouncer", "sshd"])
+def test_what_a_missing_backend_leaves_uncovered_is_named(layout: Layout, alive: ProcessId, missing: str) -> None:
     ready = BackendRecord(process=alive, state=BackendState.READY)
-    save(layout, alive, Phase.READY, postgres=ready)
-    assert "pgbouncer" in status.read(layout).uncovered[0]
-    save(layout, alive, Phase.READY, postgres=ready, pgbouncer=ready)
+    backends = {"postgres": ready, "pgbouncer": ready, "sshd": ready}
+    save(layout, alive, Phase.READY, **backends)
     assert status.read(layout).uncovered == ()
+    del backends[missing]
+    save(layout, alive, Phase.READY, **backends)
+    (uncovered,) = status.read(layout).uncovered
+    assert missing in uncovered
 
 
 def test_a_failure_of_many_tasks_is_told_by_its_cause() -> None:
