@@ -2,11 +2,11 @@
 
 import pulumi
 
+from ..kubernetes_object import KubernetesObject
 from ..options import child_options
 from . import render_argocd
 from .app import App
 from .args import AppStackArgs
-from .objects import register
 from .platform import PlatformArgs
 
 __all__ = ["AppDelivery"]
@@ -39,9 +39,9 @@ class AppDelivery(pulumi.ComponentResource):
         if repository_url is not None:
             project_manifest["spec"]["sourceRepos"] = [repository_url]
             manifest["spec"]["source"]["repoURL"] = repository_url
-        project = register(f"{name}-project", project_manifest, child)
+        project = KubernetesObject(f"{name}-project", project_manifest, child)
         # The image updater writes the image there.
         updated = ["spec.source.helm", "spec.source.kustomize"] if args.image.auto_update else None
-        register(name, manifest, child_options(self, opts, after=[project], ignore_changes=updated))
+        KubernetesObject(name, manifest, child_options(self, opts, after=[project], ignore_changes=updated))
         self.application = pulumi.Output.from_input(app.names.application)
         self.register_outputs({"application": self.application})

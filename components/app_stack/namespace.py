@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 
 import pulumi
-import pulumi_kubernetes as kubernetes
 
+from ..kubernetes_object import KubernetesObject
 from ..options import child_options
 from . import render_namespace
 from .app import App
 from .args import AppStackArgs
-from .objects import register
 from .platform import PlatformArgs
 
 __all__ = ["AppNamespace"]
@@ -37,15 +36,15 @@ class AppNamespace(pulumi.ComponentResource):
         app = App.of(name, args, platform)
         child = child_options(self, opts)
         holds_data = app.protect and bool(args.volumes)
-        created = register(name, render_namespace.namespace(app), child_options(self, opts, protect=holds_data))
-        namespace: pulumi.Output[str] = created.metadata["name"]  # type: ignore[attr-defined]
-        account = register(name, render_namespace.service_account(app), child, namespace=namespace)
-        register(name, render_namespace.resource_quota(app), child, namespace=namespace)
-        register(name, render_namespace.limit_range(app), child, namespace=namespace)
+        created = KubernetesObject(name, render_namespace.namespace(app), child_options(self, opts, protect=holds_data))
+        namespace: pulumi.Output[str] = created.metadata["name"]
+        account = KubernetesObject(name, render_namespace.service_account(app), child, namespace=namespace)
+        KubernetesObject(name, render_namespace.resource_quota(app), child, namespace=namespace)
+        KubernetesObject(name, render_namespace.limit_range(app), child, namespace=namespace)
         for policy in render_namespace.network_policies(app):
-            register(f"{name}-{policy['metadata']['name']}", policy, child, namespace=namespace)
+            KubernetesObject(f"{name}-{policy['metadata']['name']}", policy, child, namespace=namespace)
         for claim in render_namespace.claims(app):
-            register(
+            KubernetesObject(
                 claim["metadata"]["name"],
                 claim,
                 child_options(self, opts, protect=app.protect),
@@ -65,19 +64,15 @@ class AppNamespace(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions | None,
     ) -> None:
         if app.args.uses_vault and app.platform.vault.ca_pem is not None:
-            authority = kubernetes.core.v1.Secret(
+            authority = KubernetesObject(
                 f"{name}-{render_namespace.CA_OBJECT}",
-                metadata={
-                    "name": render_namespace.CA_OBJECT,
-                    "namespace": namespace,
-                    "labels": render_namespace.labels(app),
-                },
-                string_data={"ca.crt": app.platform.vault.ca_pem},
-                opts=child_options(self, opts),
+                render_namespace.vault_authority(app, app.platform.vault.ca_pem),
+                child_options(self, opts),
+                namespace=namespace,
             )
             after = [authority, *after]
         for manifest in render_namespace.vault_objects(app):
-            register(
+            KubernetesObject(
                 f"{name}-{manifest['metadata']['name']}",
                 manifest,
                 child_options(self, opts, after=after),

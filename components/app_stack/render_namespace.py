@@ -16,6 +16,7 @@ __all__ = [
     "network_policies",
     "resource_quota",
     "service_account",
+    "vault_authority",
     "vault_objects",
 ]
 
@@ -164,6 +165,16 @@ def claims(app: App) -> tuple[Manifest, ...]:
         }
         for volume in app.args.volumes
     )
+
+
+def vault_authority(app: App, ca_pem: str) -> Manifest:
+    """Hold the certificate authority of Vault, where the operator looks for it."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": _metadata(app, CA_OBJECT),
+        "stringData": {"ca.crt": ca_pem},
+    }
 
 
 def vault_objects(app: App) -> tuple[Manifest, ...]:

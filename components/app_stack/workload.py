@@ -2,11 +2,11 @@
 
 import pulumi
 
+from ..kubernetes_object import KubernetesObject
 from ..options import child_options
 from . import render_workload
 from .app import App, AppError
 from .args import AppStackArgs
-from .objects import register
 from .platform import PlatformArgs
 
 __all__ = ["AppWorkload"]
@@ -43,10 +43,10 @@ class AppWorkload(pulumi.ComponentResource):
             raise AppError(message)
         child = child_options(self, opts)
         config, deployment, *others = render_workload.manifests(app)
-        first = register(name, config, child, namespace=namespace)
-        register(name, deployment, child_options(self, opts, after=[first]), namespace=namespace)
+        first = KubernetesObject(name, config, child, namespace=namespace)
+        KubernetesObject(name, deployment, child_options(self, opts, after=[first]), namespace=namespace)
         for manifest in others:
-            register(manifest["metadata"]["name"], manifest, child, namespace=namespace)
+            KubernetesObject(manifest["metadata"]["name"], manifest, child, namespace=namespace)
         self.image = pulumi.Output.from_input(render_workload.image(app))
         self.hosts = pulumi.Output.from_input(list(app.all_hosts))
         self.register_outputs({"image": self.image, "hosts": self.hosts})

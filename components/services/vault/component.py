@@ -3,9 +3,9 @@
 import base64
 
 import pulumi
-import pulumi_kubernetes as kubernetes
 import pulumi_vault as vault
 
+from ...kubernetes_object import KubernetesObject
 from ...options import child_options
 from .args import JwtLoginArgs, KubernetesLoginArgs, VaultFoundationArgs, VaultMounts
 
@@ -76,32 +76,42 @@ class VaultFoundation(pulumi.ComponentResource):
         """Make the identity with which a Vault outside the cluster has tokens reviewed, and nothing else."""
         child = child_options(self, self._opts)
         label = f"{name}-token-reviewer"
-        account = kubernetes.core.v1.ServiceAccount(
+        metadata = {"name": label, "namespace": namespace}
+        account = KubernetesObject(
             label,
-            metadata={"name": label, "namespace": namespace},
-            automount_service_account_token=False,
-            opts=child,
-        )
-        binding = kubernetes.rbac.v1.ClusterRoleBinding(
-            label,
-            metadata={"name": label},
-            role_ref={
-                "api_group": "rbac.authorization.k8s.io",
-                "kind": "ClusterRole",
-                "name": "system:auth-delegator",
+            {
+                "apiVersion": "v1",
+                "kind": "ServiceAccount",
+                "metadata": metadata,
+                "automountServiceAccountToken": False,
             },
-            subjects=[{"kind": "ServiceAccount", "name": account.metadata["name"], "namespace": namespace}],
-            opts=child,
+            child,
         )
-        token = kubernetes.core.v1.Secret(
+        account_name = account.metadata["name"]
+        binding = KubernetesObject(
             label,
-            metadata={
-                "name": label,
-                "namespace": namespace,
-                "annotations": {"kubernetes.io/service-account.name": account.metadata["name"]},
+            {
+                "apiVersion": "rbac.authorization.k8s.io/v1",
+                "kind": "ClusterRoleBinding",
+                "metadata": {"name": label},
+                "roleRef": {
+                    "apiGroup": "rbac.authorization.k8s.io",
+                    "kind": "ClusterRole",
+                    "name": "system:auth-delegator",
+                },
+                "subjects": [{"kind": "ServiceAccount", "name": account_name, "namespace": namespace}],
             },
-            type="kubernetes.io/service-account-token",
-            opts=child_options(self, self._opts, after=[binding]),
+            child,
+        )
+        token = KubernetesObject(
+            label,
+            {
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": metadata | {"annotations": {"kubernetes.io/service-account.name": account_name}},
+                "type": "kubernetes.io/service-account-token",
+            },
+            child_options(self, self._opts, after=[binding]),
         )
         decoded: pulumi.Input[str] = token.data.apply(lambda data: base64.b64decode(data["token"]).decode())
         return pulumi.Output.secret(decoded)
