@@ -5,6 +5,7 @@ The host's lock belongs to that process, so it is held until the session is clos
 
 import asyncio
 import contextlib
+import shlex
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -79,7 +80,7 @@ class HostSession:
     async def plan(self, request: Message) -> Message:
         """Ask what would be done, for a preview: without the host's lock."""
         async with self._turn:
-            return await self._ask({"kind": "plan", "contents": False, **self._common(request)})
+            return await self._ask({"kind": "plan", **self._common(request)})
 
     async def read(self, request: Message) -> Message:
         """Ask what is really there."""
@@ -108,7 +109,7 @@ class HostSession:
         async with self._turn:
             lock = {"holder": self._holder, "wait": _LOCK_SECONDS}
             common = {**self._common(request), "lock": lock}
-            plan = await self._ask({"kind": "plan", "contents": False, **common}, progress=progress, stop=stop)
+            plan = await self._ask({"kind": "plan", **common}, progress=progress, stop=stop)
             planned(plan)
             needed = [blobs[digest] for digest in plan["plan"].get("needs", ())]
             try:
@@ -244,12 +245,11 @@ def _progress_line(message: Message) -> str:
 
 
 def _sentence(error: Mapping[str, Any]) -> str:
-    """Say what failed, with the command, its exit status and the last lines of its stderr."""
-    text = str(error.get("message", "the agent failed"))
+    """Say what failed, with the command and the last lines of what it said."""
+    text = str(error.get("message") or "the agent failed")
     if error.get("item") and str(error["item"]) not in text:
         text = f"{error['item']}: {text}"
     if error.get("command"):
-        text += f" ({error['command']!r} ended with {error.get('status')})"
-    if error.get("stderr"):
-        text += f": {' | '.join(str(error['stderr']).strip().splitlines()[-_LAST_WORDS:])}"
-    return text
+        text += f" (command: {shlex.join(error['command'])})"
+    lines = [line.strip() for line in error.get("stderr") or () if line.strip()]
+    return f"{text}: {' | '.join(lines[-_LAST_WORDS:])}" if lines else text

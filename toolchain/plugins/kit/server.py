@@ -137,9 +137,9 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
     def Check(self, request: provider_pb2.CheckRequest, rpc: grpc.ServicerContext) -> provider_pb2.CheckResponse:
         """Validate inputs, first against the SDK's types, and fill in defaults."""
         del rpc
-        context = self._context(request, seed=request.randomSeed)
         olds, _ = decode(request.olds)
         news, secrets = decode(request.news)
+        context = self._context(request, secrets, seed=request.randomSeed)
         failures = self.provider.types.resource(context.token, news)
         if not failures:
             news, failures = self._handler(context).check(context, olds, news)
@@ -169,9 +169,9 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
     def Read(self, request: provider_pb2.ReadRequest, rpc: grpc.ServicerContext) -> provider_pb2.ReadResponse:
         """Read what is really there, for a refresh or an import."""
         del rpc
-        context = self._context(request, timeout=request.timeout)
         old_inputs, input_secrets = decode(request.inputs)
         old_outputs, output_secrets = decode(request.properties)
+        context = self._context(request, input_secrets, timeout=request.timeout)
         state = self._handler(context).read(context, request.id, old_inputs, old_outputs)
         if state is None:
             return provider_pb2.ReadResponse()

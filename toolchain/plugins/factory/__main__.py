@@ -1,0 +1,7 @@
+"""The plugin's process."""
+
+from toolchain.plugins.kit import serve
+
+from .provider import FactoryProvider
+
+serve(FactoryProvider())
