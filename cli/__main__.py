@@ -26,6 +26,8 @@ sandbox_app = typer.Typer(help="The embedded backends of the sandbox stack.", no
 config_app = typer.Typer(help="The stacks' configuration files.", no_args_is_help=True)
 app.add_typer(sandbox_app, name="sandbox")
 app.add_typer(config_app, name="config")
+host_key_app = typer.Typer(help="The keys of machines that are reached over SSH.", no_args_is_help=True)
+app.add_typer(host_key_app, name="host-key")
 
 StackOption = Annotated[
     str | None,
@@ -225,6 +227,17 @@ def sandbox_reset(yes: YesOption = False) -> None:
     from cli.status import reset_sandbox
 
     reset_sandbox(yes=yes, report=report)
+
+
+@host_key_app.command("scan")
+def host_key_scan(
+    address: Annotated[str, typer.Argument(help="DNS name, IP address, or an alias of ~/.ssh/config.")],
+    port: Annotated[int | None, typer.Option("--port", "-p", help="TCP port; else ~/.ssh/config's, else 22.")] = None,
+) -> None:
+    """Print the public keys that a machine shows, to be compared out of band and pinned as `host_key`."""
+    from cli.hosts import scan
+
+    scan(address, port)
 
 
 @config_app.command("validate")

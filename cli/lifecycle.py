@@ -18,6 +18,7 @@ from cli.configuration import refused, settings_of
 from cli.confirmation import confirmed
 from cli.errors import CommandError
 from cli.guards import refuse_unsafe
+from cli.hosts import shown_changes
 from cli.kv_guard import refuse_overwriting
 from cli.policy import policy_arguments
 from cli.session import PASSPHRASE_VARIABLES, Report, Session, open_session
@@ -192,8 +193,8 @@ def _check_plugin_set(session: Session, tags: dict[str, str]) -> None:
 
 def _run(session: Session, arguments: Sequence[str], report: Report, *, changes: bool) -> int:
     """Run the engine and return 0 or 1."""
-    with healing.marked(session.stack.name, changes=changes) as mark:
-        status = engine.run(session, arguments, extra_environment=mark)
+    with healing.marked(session.stack.name, changes=changes) as mark, shown_changes(arguments) as hosts:
+        status = engine.run(session, arguments, extra_environment=mark | hosts)
     if status < 0:
         report(f"the engine was ended by {signal.Signals(-status).name}; the next run goes on from there")
     elif status and any(name in os.environ for name in PASSPHRASE_VARIABLES):
