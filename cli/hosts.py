@@ -1,0 +1,63 @@
+"""Machines over SSH: what a run changes on them, and the keys that they show."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import typer
+
+from cli.errors import CommandError, InputError
+from cli.reporting import report
+from components.host.public_key import algorithm, fingerprint
+from components.host.summary import Changes, table
+from toolchain.plugins.factory.report import REPORT_VARIABLE
+
+_SCAN_SECONDS = 10
+_PORTS = range(1, 65536)
+
+
+@contextmanager
+def shown_changes(arguments: Sequence[str]) -> Iterator[dict[str, str]]:
+    """Give the variable that the provider plugin of an engine run reads; at its end, print a line for each role.
+
+    Nothing is printed where no host changes, nor where the result is JSON.
+    """
+    with tempfile.TemporaryDirectory(prefix="factory-hosts-") as folder:
+        file = Path(folder, "changes")
+        yield {REPORT_VARIABLE: str(file)}
+        if file.exists() and not {"--json", "-j"} & set(arguments):
+            for line in table(_read(file)):
+                typer.echo(line)
+
+
+def scan(address: str, port: int | None) -> None:
+    """Print the public keys that a server shows, and their fingerprints for a check out of band.
+
+    Raises InputError for a port that is none, CommandError for a server that does not answer.
+    """
+    # Imported here: every command shows what hosts change, only this one speaks SSH.
+    from components.host.transport import HostError  # noqa: PLC0415
+    from components.host.transport_ssh import scan_host_keys  # noqa: PLC0415
+
+    if port is not None and port not in _PORTS:
+        raise InputError(f"--port {port} is no TCP port: give one from 1 to 65535")
+    config = "~/.ssh/config"
+    try:
+        keys = asyncio.run(scan_host_keys(address, port=port, ssh_config=config, seconds=_SCAN_SECONDS))
+    except HostError as error:
+        raise CommandError(str(error)) from None
+    for key in keys:
+        typer.echo(key)
+        report(f"{algorithm(key)} {fingerprint(key)}")
+    report("compare on the machine's own console: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub")
+
+
+def _read(file: Path) -> list[Changes]:
+    """Return what was noted; the last word about a role counts."""
+    found = [Changes.from_data(json.loads(line)) for line in file.read_text("utf-8").splitlines()]
+    return list({(each.host, each.role): each for each in found}.values())
