@@ -6,7 +6,10 @@ import sys
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing takes longer than the rest of this file
+    from typing import Any
 
 PACKAGE = "factory_agent"
 

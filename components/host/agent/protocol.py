@@ -23,7 +23,7 @@ Requests (``kind``)
         ``interrupted`` (an apply of this resource was killed on the host); ``problems``; ``facts``.
         :func:`~.bundle.overlay` makes the real document of it.
     ``apply``
-        ``plan_id`` of this process's last plan, or all fields of ``plan`` (then it plans first). Needs a lock in either.
+        ``plan_id`` of this process's last plan, or all fields of ``plan`` (then it plans first); a lock is needed.
         The blobs of the plan's ``needs`` follow as :func:`~.bundle.blob_frames`, in that order. Progress: ``text``,
         ``item``, ``done``, ``total``. Result: ``applied`` (items), ``owned`` (to be kept in the resource's state),
         ``confirm`` (``{"token", "timeout"}`` or null).
@@ -49,7 +49,10 @@ Error
 from __future__ import annotations
 
 import json
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 MAX_FRAME = 64 * 1024 * 1024
 BLOB_CHUNK = 256 * 1024
