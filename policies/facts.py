@@ -7,10 +7,9 @@ misspelt is a problem, and with a problem nothing is allowed (POL-30).
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import TypeAlias
+from ipaddress import ip_network
 
-Network: TypeAlias = IPv4Network | IPv6Network
+from components.written_addresses import Network
 
 
 class Environment(StrEnum):

@@ -9,24 +9,16 @@ import base64
 import binascii
 import re
 from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_network, summarize_address_range
+from ipaddress import ip_network
 from urllib.parse import unquote
 
-from policies.facts import Facts, Network, host_name
+from components.written_addresses import Network, written_networks
+from policies.facts import Facts, host_name
 
-_OCTETS = r"\d{1,3}(?:\.\d{1,3}){3}"
-# An address with an optional length (a network) or an optional end (a range, as load balancers take them).
-_IPV4 = re.compile(
-    rf"(?<!\d)(?<!\d\.)({_OCTETS})(?:/(\d{{1,2}})(?!\d)|\s?-\s?({_OCTETS}|\d{{1,3}})(?![\d.]))?(?!\d)(?!\.\d)"
-)
-# The form in which wildcard DNS services carry an address: 10-0-0-1.example.
-_DASHED_IPV4 = re.compile(r"(?<![\w-])\d{1,3}(?:-\d{1,3}){3}(?![\w-])")
-_IPV6 = re.compile(r"(?<![\w:.])([0-9A-Fa-f]{0,4}:[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*)(?:/(\d{1,3}))?")
 _NAME = re.compile(r"\w(?:[\w.-]*\w)?")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{12,}={0,2}")
 _ESCAPE = re.compile(r"\\[nrt]")
 
-_NAT64 = IPv6Network("64:ff9b::/96")
 _LOOPBACK: tuple[Network, ...] = (ip_network("127.0.0.0/8"), ip_network("::1"))
 
 
@@ -55,50 +47,11 @@ def _readings(text: str) -> Iterator[str]:
 
 
 def _addresses(text: str, facts: Facts) -> Iterator[str]:
-    for written, networks in _networks(text):
+    for written, networks in written_networks(text):
         mark = next(filter(None, (_production_in(network, facts) for network in networks)), None)
         if mark is not None:
             one = len(networks) == 1 and networks[0].num_addresses == 1
             yield f"the production address {mark}" if one else f"{written}, which holds the production address {mark}"
-
-
-def _networks(text: str) -> Iterator[tuple[str, list[Network]]]:
-    """Yield each address, network or range written in the text, as written and as networks."""
-    for match in _IPV4.finditer(text):
-        first, length, last = match.groups()
-        networks = _ipv4(first, length, last)
-        if networks:
-            yield match.group(), networks
-    for match in _DASHED_IPV4.finditer(text):
-        networks = _ipv4(match.group().replace("-", "."))
-        if networks:
-            yield match.group(), networks
-    for match in _IPV6.finditer(text):
-        address, length = match.groups()
-        try:
-            yield match.group(), [_unmapped(IPv6Network(f"{address.rstrip('.')}/{length or 128}", strict=False))]
-        except ValueError:
-            continue
-
-
-def _ipv4(first: str, length: str | None = None, last: str | None = None) -> list[Network]:
-    try:
-        if last is None:
-            return [IPv4Network(f"{first}/{length or 32}", strict=False)]
-        end = last if "." in last else f"{first.rpartition('.')[0]}.{last}"
-        return list(summarize_address_range(IPv4Address(first), IPv4Address(end)))
-    except ValueError:
-        # No range after all (or no address): what is left are the addresses themselves.
-        return [] if last is None else [*_ipv4(first), *(_ipv4(last) if "." in last else ())]
-
-
-def _unmapped(network: IPv6Network) -> Network:
-    """Return the IPv4 address that a single IPv6 address stands for, if it does (mapped, 6to4, NAT64)."""
-    address = network.network_address
-    if network.num_addresses > 1:
-        return network
-    inner = IPv4Address(int(address) & 0xFFFFFFFF) if address in _NAT64 else address.ipv4_mapped or address.sixtofour
-    return network if inner is None else IPv4Network(inner)
 
 
 def _production_in(network: Network, facts: Facts) -> str | None:

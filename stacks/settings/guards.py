@@ -15,6 +15,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from components.model import HostName, Model, about
+from components.written_addresses import written_networks
 
 from .problems import Path, Problem, key_path, shown
 
@@ -38,9 +39,6 @@ _CREDENTIAL = re.compile(
     re.IGNORECASE,
 )
 _SANDBOX = re.compile(r"(?:^|[/\-_.])sandbox(?:$|[/\-_.?])")
-_ADDRESS = re.compile(
-    r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.])|(?<![\w:.])[0-9a-fA-F:]*:[0-9a-fA-F:]*:[0-9a-fA-F:.]*"
-)
 
 _CONNECTIONS = ("kubernetes", "vault", "postgres")
 _NEVER_LIFTED = (*_CONNECTIONS, "sandbox")
@@ -116,15 +114,12 @@ class Fingerprints(Model):
 
     def address_found_in(self, text: str) -> str | None:
         """Which production address a text contains."""
-        networks = [ipaddress.ip_network(value) for value in self.ips]
-        for match in _ADDRESS.finditer(text):
-            try:
-                address = ipaddress.ip_address(match.group())
-            except ValueError:
-                continue
-            mapped = getattr(address, "ipv4_mapped", None) or address
-            if any(mapped in network for network in networks):
-                return str(mapped)
+        production = [ipaddress.ip_network(value) for value in self.ips]
+        for written, networks in written_networks(text):
+            # The default route holds every address and points at none of them.
+            if any(each.prefixlen and each.overlaps(mark) for each in networks for mark in production):
+                single = len(networks) == 1 and networks[0].num_addresses == 1
+                return str(networks[0].network_address) if single else written
         return None
 
     def _marks(self, text: str) -> Iterator[str]:
