@@ -4,10 +4,16 @@ Nothing in this package writes inside a replica directory. It imports nothing fr
 folder and as the single file `longhorn-recover.pyz`, on Python 3.9 and later.
 """
 
+from .copying import Observer, Progress, digest_of_file
+from .directory import read_replica
 from .errors import BadInputError, CancelledError, DamagedError, RecoveryError, RefusedError, Status
 from .findings import RULES, Finding, Severity, Verdict
+from .inspection import inspect
+from .manifest import manifest_path, read_manifest
+from .merge import MergeOptions, MergeResult, merge
 from .metadata import BLOCK, LayerMeta, MetadataError, VolumeMeta
 from .replica import Chain, Layer, Replica
+from .volume import Mode, Volume, open_volume
 
 __all__ = [
     "BLOCK",
@@ -19,12 +25,25 @@ __all__ = [
     "Finding",
     "Layer",
     "LayerMeta",
+    "MergeOptions",
+    "MergeResult",
     "MetadataError",
+    "Mode",
+    "Observer",
+    "Progress",
     "RecoveryError",
     "RefusedError",
     "Replica",
     "Severity",
     "Status",
     "Verdict",
+    "Volume",
     "VolumeMeta",
+    "digest_of_file",
+    "inspect",
+    "manifest_path",
+    "merge",
+    "open_volume",
+    "read_manifest",
+    "read_replica",
 ]

@@ -84,31 +84,21 @@ class LayerFile:
         if self.status.st_blocks * 512 + _SLACK >= self.size:
             return True
         # It has holes, so at least one must be reported.
-        return list(self.extents()) != [(0, _up(self.size))]
+        return next(self.extents(), None) != (0, _up(self.size))
 
     def extents(self) -> Iterator[Range]:
         """Return the ranges that exist, ascending, rounded to whole blocks and joined. Raises OSError."""
+        if self.method == "whole":
+            return _joined(iter([(0, self.size)]))
         return _joined(self._fiemap() if self.method == "fiemap" else self._seek())
+
+    def ranges(self) -> Iterator[Range]:
+        """Return the extents, or the whole file where the file system does not tell."""
+        return self.extents() if self.tells_holes else iter([(0, self.size)])
 
     def read(self, offset: int, length: int) -> bytes:
         """Return exactly these bytes. Raises OSError, also when the file ends before."""
-        content = os.pread(self._fd, length, offset)
-        while len(content) < length:
-            more = os.pread(self._fd, length - len(content), offset + len(content))
-            if not more:
-                raise OSError(errno.EIO, f"ends at {offset + len(content)}, before {offset + length}", str(self.path))
-            content += more
-        return content
-
-    def forget(self, offset: int, length: int) -> None:
-        """Tell the kernel that these pages are not needed again."""
-        if hasattr(os, "posix_fadvise"):
-            os.posix_fadvise(self._fd, offset, length, os.POSIX_FADV_DONTNEED)
-
-    def expect(self, offset: int, length: int) -> None:
-        """Tell the kernel that these bytes are read next."""
-        if hasattr(os, "posix_fadvise"):
-            os.posix_fadvise(self._fd, offset, length, os.POSIX_FADV_WILLNEED)
+        return read_at(self._fd, offset, length)
 
     def changed(self) -> bool:
         """Whether the file is another than when it was opened (LHR-046)."""
@@ -175,6 +165,17 @@ class LayerFile:
                 raise
             end = min(os.lseek(self._fd, start, os.SEEK_HOLE), self.size)
             yield start, end
+
+
+def read_at(fd: int, offset: int, length: int) -> bytes:
+    """Return exactly these bytes of an open file. Raises OSError, also when it ends before."""
+    content = os.pread(fd, length, offset)
+    while len(content) < length:
+        more = os.pread(fd, length - len(content), offset + len(content))
+        if not more:
+            raise OSError(errno.EIO, f"ends at {offset + len(content)}, before {offset + length}")
+        content += more
+    return content
 
 
 def _joined(ranges: Iterator[Range]) -> Iterator[Range]:

@@ -78,7 +78,8 @@ RULES: dict[str, Rule] = {
     "in-use-unknown": Rule(_N, "other users' processes could not be looked into; run as root to be sure"),
     # Content (LHR-023, LHR-029, ODF-017)
     "no-extents": Rule(_D, "there is not one block of data in any layer"),
-    "all-zero": Rule(_D, "everything that is allocated is zero: overwritten by an empty replica"),
+    "all-zero": Rule(_R, "everything was overwritten, as by an empty replica", acceptable=True),
+    "layer-zeroed": Rule(_R, "a snapshot was overwritten by an empty replica", acceptable=True),
     "too-small": Rule(_R, "a directory that Longhorn just made takes as much", acceptable=True),
     # Copies (GLK-026, GLK-027, MRG-012, MRG-013)
     "holes-filled": Rule(
@@ -90,6 +91,10 @@ RULES: dict[str, Rule] = {
     "holes-filled-alone": Rule(_N, "the only layer has no holes; nothing lies below it, so nothing is hidden"),
     "holes-punched": Rule(_W, "what had been overwritten with zeros may show what was there before"),
     "holes-unknown": Rule(_R, "this file system does not tell holes from data; use the files on the disk they were on"),
+    # The merge itself (MRG-012, MRG-026)
+    "zero-as-hole": Rule(_W, "as asked, a written zero does not hide what lies below it"),
+    "read-errors": Rule(_W, "what could not be read is zero in the image; the manifest lists it"),
+    "not-verified": Rule(_N, "what was written was not read back"),
     # Circumstances that only the caller knows (LHR-033)
     "live": Rule(_R, "a live Replica object refers to this directory"),
     "size-unexpected": Rule(_R, "another volume, or an older state of this one", acceptable=True),

@@ -1,0 +1,333 @@
+"""Merges a replica's layers into an image: the whole chain, by extents, provably complete or not there at all.
+
+A file is written as `NAME.partial`, brought to the disk, read back, and only then named. Beside it lie a journal while
+it is written, so that the same command continues, and a manifest once it is complete. Nothing is written anywhere else.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from . import manifest as manifests
+from .copying import Copy, CopyOptions, Observer, digest_of, digest_of_file
+from .directory import read_replica
+from .errors import DamagedError, RecoveryError, RefusedError, Status
+from .findings import Finding, Severity, Verdict
+from .guards import refuse_output
+from .inspection import SMALLEST_SUSPECT, inspect
+from .journal import Checkpoint, Journal
+from .manifest import Content, Unreadable
+from .plan import Plan, plan
+from .replica import Replica
+from .target import DeviceTarget, FileTarget, StreamTarget, Target
+from .volume import Mode, ReadFailedError, Volume, open_volume
+
+_CURED_BY_MODE = {"holes-filled", "holes-unknown"}
+"""What `zero-as-hole` is there for."""
+
+
+@dataclass(frozen=True)
+class MergeOptions:
+    """How to merge. `rate` in bytes per second; `accepting` holds codes of findings whose risk the caller takes."""
+
+    mode: Mode = Mode.EXTENTS
+    until: str = ""
+    accepting: frozenset[str] = frozenset()
+    overwrite: bool = False
+    to_device: bool = False
+    stream_sha256: bool = False
+    verify: bool = True
+    zero_unreadable: bool = False
+    rate: int | None = None
+    manifest: Path | None = None
+    """Where the manifest goes; beside the image if not given, nowhere for a device or a stream."""
+
+
+@dataclass(frozen=True)
+class MergeResult:
+    """A finished merge. `resumed_at` is the byte it continued at; `reused` means the image was complete before."""
+
+    replica: Replica
+    plan: Plan
+    content: Content
+    output: str
+    manifest: Path | None
+    verified: bool
+    seconds: float
+    unreadable: tuple[Unreadable, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    resumed_at: int = 0
+    reused: bool = False
+
+    @property
+    def status(self) -> Status:
+        """The exit status."""
+        warned = any(finding.severity >= Severity.WARNING for finding in self.findings)
+        return Status.WARNINGS if warned else Status.RECOVERED
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "status": self.status.name.lower(),
+            "output": self.output,
+            "manifest": str(self.manifest) if self.manifest else None,
+            "source": str(self.replica.path),
+            "volume": self.replica.volume,
+            "size": self.plan.volume_size,
+            "mode": self.plan.mode.value,
+            "layers": [layer.as_dict() for layer in self.plan.layers],
+            "read_bytes": self.plan.total,
+            "data_bytes": self.content.data_bytes,
+            "sha256": self.content.sha256,
+            "stream_sha256": self.content.stream_sha256,
+            "verified": self.verified,
+            "seconds": round(self.seconds, 3),
+            "resumed_at": self.resumed_at,
+            "reused": self.reused,
+            "unreadable": [dict(vars(piece)) for piece in self.unreadable],
+            "findings": [finding.as_dict() for finding in self.findings],
+        }
+
+
+def merge(
+    source: Path, output: Path | None, options: MergeOptions | None = None, observer: Observer | None = None
+) -> MergeResult:
+    """Merge the replica directory `source` into `output`; None is standard output.
+
+    Raises DamagedError, RefusedError, BadInputError, CancelledError, and RecoveryError when the machine fails. The
+    image's name then stands for no new file; what was copied is kept beside it, and the same call continues.
+    """
+    options = options or MergeOptions()
+    observer = observer or Observer()
+    begin, started = time.monotonic(), _now()
+    replica = assess(source, options)
+    observer.step("assessed")
+    if output is not None:
+        refuse_output(replica, output, to_device=options.to_device)
+    try:
+        with _opened(replica, options.mode) as volume:
+            job = _Job(replica, volume, plan(replica, volume), options, observer, started)
+            observer.step("planned")
+            result = job.to_stream() if output is None else job.to_path(output)
+    except ReadFailedError as error:
+        layer = replica.chain.layers[error.layer].name if replica.chain else "?"
+        place = f"{error.length} bytes at {error.offset}"
+        raise RecoveryError(
+            "read-failed",
+            f"{replica.path / layer}: {place}: {error.strerror}; another replica may have them, "
+            "or --on-read-error zero goes on with zeros there",
+        ) from error
+    except OSError as error:
+        name = error.filename or output or "standard output"
+        raise RecoveryError("write-failed", f"{name}: {error.strerror}; what was copied is kept") from error
+    return replace(result, seconds=time.monotonic() - begin)
+
+
+def assess(source: Path, options: MergeOptions) -> Replica:
+    """Return the replica if nothing that is not accepted speaks against it. Raises DamagedError, RefusedError."""
+    replica = read_replica(source, until=options.until, accepting=options.accepting)
+    replica = inspect(replica, accepting=options.accepting)
+    if options.mode is Mode.ZERO_AS_HOLE:
+        cured = (replace(f, accepted=True) if f.code in _CURED_BY_MODE else f for f in replica.findings)
+        asked = Finding("zero-as-hole", "the extent maps are not trusted")
+        replica = replace(replica, findings=(*cured, asked))
+    if replica.verdict is Verdict.DAMAGED:
+        raise DamagedError(_worst(replica, Severity.DAMAGED), "; ".join(replica.reasons()))
+    if replica.verdict is Verdict.REFUSED:
+        raise RefusedError(_worst(replica, Severity.REFUSED), "; ".join(replica.reasons()))
+    if replica.chain is None:
+        raise DamagedError("volume-meta-missing", f"{source} is no replica directory: it has no volume.meta")
+    return replica
+
+
+def _worst(replica: Replica, severity: Severity) -> str:
+    return next(finding.code for finding in replica.findings if finding.severity is severity)
+
+
+@contextmanager
+def _opened(replica: Replica, mode: Mode) -> Iterator[Volume]:
+    if replica.chain is None:
+        raise DamagedError("layer-missing", f"{replica.path} has no complete chain")
+    with closing(open_volume(replica.chain, mode)) as volume:
+        yield volume
+
+
+@dataclass
+class _Job:
+    """One merge while it runs."""
+
+    replica: Replica
+    volume: Volume
+    plan: Plan
+    options: MergeOptions
+    observer: Observer
+    started: dt.datetime
+    found: list[Finding] = field(default_factory=list)
+    resumed_at: int = 0
+
+    def to_stream(self) -> MergeResult:
+        """Write the image to standard output."""
+        target = StreamTarget(sys.stdout.fileno())
+        content, unreadable = self._copy(target, Checkpoint(0, ""), None)
+        self._note(content, unreadable)
+        self.found.append(Finding("not-verified", "a stream cannot be read back"))
+        manifest = self._write_manifest(self.options.manifest, content, unreadable, verified=False)
+        return self._result("-", content, unreadable, manifest=manifest, verified=False)
+
+    def to_path(self, output: Path) -> MergeResult:
+        """Write the image to a file or a device."""
+        return self._to_device(output) if self.options.to_device else self._to_file(output)
+
+    def _to_device(self, output: Path) -> MergeResult:
+        with closing(DeviceTarget(output, self.plan.volume_size, give_up_content=self.options.overwrite)) as target:
+            content, unreadable = self._copy(target, Checkpoint(0, ""), None)
+            self._verify(target, content)
+        self._note(content, unreadable)
+        manifest = self._write_manifest(self.options.manifest, content, unreadable, verified=self.options.verify)
+        return self._result(str(output), content, unreadable, manifest=manifest, verified=self.options.verify)
+
+    def _to_file(self, output: Path) -> MergeResult:
+        manifest = self.options.manifest or manifests.manifest_path(output)
+        with closing(Journal(output.with_name(f"{output.name}.journal"))) as journal:
+            if output.exists() and not self.options.overwrite:
+                result = self._reuse(output, manifest)
+                journal.remove()
+                return result
+            partial = output.with_name(f"{output.name}.partial")
+            checkpoint = self._continue_at(journal, partial)
+            self._refuse_full_disk(output, partial, checkpoint)
+            with closing(FileTarget(partial, self.plan.volume_size, keep=checkpoint.position)) as target:
+                self.observer.step("opened")
+                content, unreadable = self._copy(target, checkpoint, journal)
+                self.observer.step("copied")
+                self._verify(target, content)
+            self.observer.step("verified")
+            self._note(content, unreadable)
+            self._write_manifest(manifest, content, unreadable, verified=self.options.verify)
+            self.observer.step("described")
+            partial.replace(output)
+            self.observer.step("named")
+            journal.remove()
+        return self._result(str(output), content, unreadable, manifest=manifest, verified=self.options.verify)
+
+    def _continue_at(self, journal: Journal, partial: Path) -> Checkpoint:
+        """Return where an earlier run of the same merge had come, and begin a new journal if there is none."""
+        checkpoint = journal.last(self.plan.identity())
+        if checkpoint is not None and partial.exists() and partial.stat().st_size == self.plan.volume_size:
+            return checkpoint
+        journal.begin(self.plan.identity())
+        self.observer.step("journal")
+        return Checkpoint(0, "")
+
+    def _refuse_full_disk(self, output: Path, partial: Path, checkpoint: Checkpoint) -> None:
+        there = partial.stat().st_blocks * 512 if checkpoint.position else 0
+        space = os.statvfs(output.parent)
+        needed, free = max(self.plan.total - there, 0), space.f_bavail * space.f_frsize
+        if needed > free:
+            raise RefusedError("no-space", f"{output.parent} has {free} bytes free, and the image needs {needed} more")
+
+    def _copy(
+        self, target: Target, checkpoint: Checkpoint, journal: Journal | None
+    ) -> tuple[Content, tuple[Unreadable, ...]]:
+        options = CopyOptions(self.options.stream_sha256, self.options.zero_unreadable, self.options.rate)
+        reached = journal.reached if journal else None
+        copy = Copy(self.volume, self.plan, target, options=options, observer=self.observer, reached=reached)
+        with closing(copy):
+            self.resumed_at = copy.resume(checkpoint)
+            content = copy.run(self.resumed_at)
+            unreadable = tuple(copy.unreadable)
+        self._refuse_changed_source()
+        return content, unreadable
+
+    def _refuse_changed_source(self) -> None:
+        changed = [source for source in self.volume.sources if getattr(source, "changed", bool)()]
+        if changed:
+            name = getattr(changed[0], "path", self.replica.path)
+            raise RecoveryError("source-changed", f"{name} was changed while it was read; stop what uses it")
+
+    def _verify(self, target: Target, content: Content) -> None:
+        """Read the image back and compare digests. Raises DamagedError."""
+        if not self.options.verify:
+            self.found.append(Finding("not-verified", "reading back was switched off"))
+            return
+        found = digest_of(target, self.plan.volume_size, self.observer)
+        if found != content.sha256:
+            raise DamagedError("image-differs", f"what was written reads back as {found}, not as {content.sha256}")
+
+    def _reuse(self, output: Path, path: Path) -> MergeResult:
+        """Return an image that is there already, if it is the complete result of the same merge (LHR-052, DEF-09)."""
+        known = manifests.read_manifest(path) if output.is_file() else None
+        if known is None or known["identity"] != self.plan.identity() or output.stat().st_size != self.plan.volume_size:
+            raise RefusedError(
+                "output-exists", f"{output} exists and is not this merge's result; --overwrite replaces it"
+            )
+        if digest_of_file(output, self.observer) != known["content"]["sha256"]:
+            raise RefusedError(
+                "output-exists", f"{output} exists and differs from its manifest; --overwrite replaces it"
+            )
+        content = Content(**{key: known["content"][key] for key in ("sha256", "data_bytes", "stream_sha256")})
+        unreadable = tuple(Unreadable(**piece) for piece in known["unreadable"])
+        self._note(content, unreadable)
+        result = self._result(str(output), content, unreadable, manifest=path, verified=True)
+        return replace(result, reused=True)
+
+    def _note(self, content: Content, unreadable: tuple[Unreadable, ...]) -> None:
+        """Find what only the whole content tells."""
+        several, blocks = len(self.plan.layers) > 1, self.plan.total >= SMALLEST_SUSPECT
+        if several and blocks and content.data_bytes == self.plan.total and self.plan.mode is Mode.EXTENTS:
+            self.found.append(Finding("holes-punched", f"not one of {self.plan.total} allocated bytes' blocks is zero"))
+        for piece in unreadable:
+            place = f"{piece.length} bytes at {piece.offset}"
+            self.found.append(Finding("read-errors", f"{place}: {piece.reason}", piece.layer))
+
+    def _write_manifest(
+        self, path: Path | None, content: Content, unreadable: tuple[Unreadable, ...], *, verified: bool
+    ) -> Path | None:
+        if path is not None:
+            described = manifests.describe(
+                self.replica,
+                self.plan,
+                content,
+                until=self.options.until,
+                verified=verified,
+                unreadable=unreadable,
+                findings=(*self.replica.findings, *self.found),
+                started=self.started,
+                finished=_now(),
+            )
+            manifests.write_manifest(path, described)
+        return path
+
+    def _result(
+        self,
+        output: str,
+        content: Content,
+        unreadable: tuple[Unreadable, ...],
+        *,
+        manifest: Path | None,
+        verified: bool,
+    ) -> MergeResult:
+        return MergeResult(
+            self.replica,
+            self.plan,
+            content,
+            output,
+            manifest,
+            verified,
+            0.0,
+            unreadable,
+            (*self.replica.findings, *self.found),
+            self.resumed_at,
+        )
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.timezone.utc)
