@@ -7,6 +7,7 @@ from .args import Collisions, Mode, TransformArgs
 from .findings import Finding, Level
 from .labels import Container, Declared, Element, LabelModel, parse, render_labels
 from .notes import Adopt, NotesError, NotesUpdate, extract, merge, render, render_block, strip, update
+from .transform import Transformed, transform, transform_all
 
 __all__ = [
     "Adopt",
@@ -21,6 +22,7 @@ __all__ = [
     "NotesError",
     "NotesUpdate",
     "TransformArgs",
+    "Transformed",
     "extract",
     "merge",
     "parse",
@@ -28,5 +30,7 @@ __all__ = [
     "render_block",
     "render_labels",
     "strip",
+    "transform",
+    "transform_all",
     "update",
 ]

@@ -1,0 +1,204 @@
+"""Mode `filter`: the labels of a closed list, so that the gateway reaches the containers itself (TPX-68 to TPX-85)."""
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from .args import Collisions
+from .findings import error, notice, warning
+from .labels import Declared, Element
+from .notes import Label
+from .routers import Publication, Router, merged, path_of, prefixed, priority, unpublishable
+from .schema import sort_key
+
+__all__ = ["filter_labels"]
+
+_PORT: Final = "loadbalancer.server.port"
+_GUARDS: Final = frozenset({"basicauth", "digestauth", "forwardauth", "ipallowlist", "ipwhitelist", "plugin"})
+"""Middlewares that may keep somebody out. A plugin may do anything."""
+_LAST_PORT: Final = 65535
+
+ServiceKey = tuple[str, str]
+"""Container and own name of a service."""
+
+
+def filter_labels(publication: Publication) -> tuple[list[Label], int]:
+    """Write the kept labels, and count how many of the containers' own they are; none without a router."""
+    strict = publication.args.strict_seed_filter
+    routers = merged(_protected(publication.routers(), publication), publication)
+    services = _services(publication)
+    targets = {id(router): _target(router, services, publication) for router in routers}
+    if not strict:
+        routers = [router for router in routers if _leads_somewhere(router, targets[id(router)], publication)]
+    routers.sort(key=lambda router: router.name)
+    owners = {router.declared.name for router in routers}
+    chosen = {key for key in services if key[0] in owners or key in targets.values()}
+    kept = publication.count(
+        lambda declared, element, path: _is_kept(element, path, chosen=(declared.name, element.name) in chosen),
+        owners,
+        repeated=True,
+    )
+    if not routers:
+        return [], 0
+    names = {services[key] for key in chosen}
+    _tell(routers, chosen, publication, several=len(names) > 1)
+    labels: list[Label] = [("traefik.enable", "true")]
+    for router in routers:
+        target = targets[id(router)] if len(names) > 1 and not strict else None
+        labels += _router(router, services.get(target, "") if target else "", publication)
+    ports = {services[key]: text for key, text in _ports(publication.declared) if key in chosen}
+    labels += [(f"traefik.http.services.{name}.{_PORT}", ports[name]) for name in sorted(ports)]
+    return labels, kept
+
+
+def _is_kept(element: Element, path: str, *, chosen: bool = False) -> bool:
+    """Whether a label is on the keep list; ``chosen`` tells it of a service."""
+    if element.protocol != "http":
+        return False
+    if element.section == "services":
+        return chosen and path == _PORT
+    return element.section == "routers" and (path in {"rule", "entrypoints", "tls"} or path.startswith("tls."))
+
+
+def _protected(routers: Iterable[Router], publication: Publication) -> Iterator[Router]:
+    """Leave out routers that lose what keeps strangers out, unless that is allowed (TPX-81)."""
+    allowed = publication.args.allow_dropped_auth
+    for router in routers:
+        lost = sorted(_guards(router.element.items("middlewares"), publication.declared, set()))
+        if lost:
+            said = f"loses its middlewares {', '.join(lost)}, which may keep strangers out"
+            said += "" if allowed else ": it is left out unless allow_dropped_auth is set"
+            finding = warning("TPX-81", router.declared.name, path_of(router.element), said)
+            if not allowed:
+                publication.refuse(router.element, finding)
+                continue
+            publication.findings.append(finding)
+        yield router
+
+
+def _guards(references: Iterable[str], containers: list[Declared], seen: set[str]) -> Iterator[str]:
+    """Give the names among these, and in chains of them, that protect; one that is not known here may do so."""
+    for reference in references:
+        name, _, provider = reference.lower().partition("@")
+        if name in seen:
+            continue
+        seen.add(name)
+        found = [declared.elements.get(("http", "middlewares", name)) for declared in containers]
+        middleware = next((one for one in found if one is not None), None) if provider in {"", "docker"} else None
+        kinds = {path.partition(".")[0] for path in middleware.options} if middleware else set()
+        if middleware is None or kinds & _GUARDS:
+            yield reference
+        else:
+            yield from _guards(middleware.items("chain.middlewares"), containers, seen)
+
+
+def _ports(containers: Iterable[Declared]) -> Iterator[tuple[ServiceKey, str]]:
+    for declared in containers:
+        for element in declared.of("http", "services"):
+            if text := element.text(_PORT):
+                yield (declared.name, element.name), text
+
+
+def _services(publication: Publication) -> dict[ServiceKey, str]:
+    """Name the services on the gateway: one name has one port, or it is an error (TPX-154)."""
+    groups: dict[str, dict[ServiceKey, str]] = {}
+    for key, text in _ports(publication.declared):
+        if text.isascii() and text.isdigit() and 0 < int(text) <= _LAST_PORT:
+            groups.setdefault(key[1], {})[key] = text
+        else:
+            said = f"{text[:20]!r} is no port: the service is left out"
+            publication.findings.append(warning("TPX-72", key[0], f"traefik.http.services.{key[1]}.{_PORT}", said))
+    found: dict[ServiceKey, str] = {}
+    for name, group in groups.items():
+        if len(set(group.values())) == 1:
+            found |= dict.fromkeys(group, name)
+        elif publication.args.collisions is Collisions.PREFIX:
+            found |= {key: prefixed(key[0], name) for key in group}
+        else:
+            uses = ", ".join(f"{owner} port {text}" for (owner, _), text in group.items())
+            said = f"{uses}: one service has one port; rename one, or set collisions to 'prefix'"
+            publication.findings.append(error("TPX-154", next(iter(group))[0], f"traefik.http.services.{name}", said))
+    return found
+
+
+def _target(router: Router, services: dict[ServiceKey, str], publication: Publication) -> ServiceKey | None:
+    """Find the service a router leads to, as the local Traefik does: the named one, else its container's only one."""
+    name, _, provider = router.element.text("service").lower().partition("@")
+    owner = router.declared.name
+    if not name:
+        own = router.declared.of("http", "services")
+        key = (owner, own[0].name) if len(own) == 1 else ("", "")
+        return key if key in services else None
+    if provider not in {"", "docker"}:
+        return None
+    keys = [(owner, name), *((declared.name, name) for declared in publication.declared)]
+    return next((key for key in keys if key in services), None)
+
+
+def _leads_somewhere(router: Router, target: ServiceKey | None, publication: Publication) -> bool:
+    if target is not None or router.element.text("service").lower().endswith("@internal"):
+        return True
+    named = router.element.text("service")
+    said = (
+        f"leads to {named}, which no container here gives a port" if named else "leads to no one service with a port"
+    ) + ": the gateway would choose one by chance, so the router is left out"
+    publication.refuse(router.element, warning("TPX-82", router.declared.name, path_of(router.element), said))
+    return False
+
+
+def _router(router: Router, service: str, publication: Publication) -> list[Label]:
+    args, element = publication.args, router.element
+    internal = element.text("service")
+    values = {path: text for path, text in element.options.items() if _is_kept(element, path)}
+    if not args.strict_seed_filter and "entrypoints" in values:
+        # The plugin does not trim: a blank behind a comma would be part of the name (TPX-265).
+        values["entrypoints"] = ",".join(
+            args.rename_entrypoints.get(name, name) for name in element.items("entrypoints")
+        )
+    if "tls.certresolver" in values:
+        values["tls.certresolver"] = args.rename_resolvers.get(values["tls.certresolver"], values["tls.certresolver"])
+    if internal.lower().endswith("@internal"):
+        values["service"] = internal
+    elif service:
+        values["service"] = service
+    if args.emits_priority:
+        values["priority"] = str(priority(element))
+    labels = []
+    for path in sorted(values, key=sort_key):
+        key = f"traefik.http.routers.{router.name}.{path}"
+        if bad := unpublishable(values[path]):
+            publication.findings.append(error(bad[0], router.declared.name, key, bad[1]))
+        else:
+            labels.append((key, values[path]))
+    return labels
+
+
+def _tell(routers: list[Router], services: Iterable[ServiceKey], publication: Publication, *, several: bool) -> None:
+    args = publication.args
+    points = {args.entrypoint, *args.known_entrypoints}
+    resolvers = {args.cert_resolver, *args.known_resolvers}
+    said: list[tuple[str, str]]
+    for router in routers:
+        element, said = router.element, []
+        if not element.items("entrypoints"):
+            said.append(("TPX-148", "names no entry point: it listens on all of the gateway's, also on plain HTTP"))
+        for name in element.items("entrypoints"):
+            if args.rename_entrypoints.get(name, name) not in points:
+                said.append(("TPX-84", f"entry point {name} is not known to the gateway: set rename_entrypoints"))
+        resolver = element.text("tls.certresolver")
+        if resolver and args.rename_resolvers.get(resolver, resolver) not in resolvers:
+            said.append(
+                ("TPX-84", f"certificate resolver {resolver} is not known to the gateway: set rename_resolvers")
+            )
+        if args.strict_seed_filter and several:
+            said.append(("TPX-82", "leads to a service by chance, for the guest has several: unset strict_seed_filter"))
+        publication.findings += [warning(rule, router.declared.name, path_of(element), text) for rule, text in said]
+        if not any(path == "tls" or path.startswith("tls.") for path in element.options):
+            text = "has no tls: it relies on the default of the gateway's entry point"
+            publication.findings.append(notice("TPX-149", router.declared.name, path_of(element), text))
+    ports = dict(_ports(publication.declared))
+    published = {declared.name: declared.published for declared in publication.declared}
+    for key in sorted(services):
+        known = published[key[0]]
+        if known is None or int(ports[key]) not in known:
+            text = f"port {ports[key]} must be published on the machine's address, or the gateway does not reach it"
+            publication.findings.append(warning("TPX-83", key[0], f"traefik.http.services.{key[1]}", text))

@@ -1,0 +1,234 @@
+"""Which of the declared HTTP routers may be published, and why the others may not; what both modes share."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from .args import Collisions, TransformArgs
+from .findings import Finding, error, notice, warning
+from .labels import Declared, Element, LabelModel
+
+__all__ = ["Drop", "Publication", "Router", "merged", "path_of", "prefixed", "priority", "unpublishable"]
+
+_INTERNAL: Final = "@internal"
+_CREDENTIAL: Final = re.compile(
+    r"""\$(2[abxy]?|apr1|1|5|6)\$                           # hashed passwords
+    | \{SHA\}
+    | PVEAPIToken | -----BEGIN
+    | \b(bearer|basic)\s+[A-Za-z0-9+/._~=-]{8,}
+    | ://[^/\s:@`"]+:[^/\s@`"]+@                             # passwords in addresses
+    | \b(Headers?|HeadersRegexp|HeaderRegexp|Query|QueryRegexp)\(\s*[`"]
+      ([\w-]*(authorization|cookie|token|secret|password|api-?key)[\w-]*)""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_OLD_RULE: Final = (
+    (re.compile(r"\bHostRegexp\([^)]*\{[A-Za-z_]\w*:"), "HostRegexp with {name:pattern}"),
+    (re.compile(r"\bPath(Prefix)?\([^)]*\{[A-Za-z_]\w*(:|\})"), "a path with {name}"),
+    (
+        re.compile(r"\b(Host|HostHeader|Path|PathPrefix|Method|ClientIP|HostSNI)\(\s*([`\"])[^`\"]*\2\s*,"),
+        "several arguments",
+    ),
+    (re.compile(r"\b(Headers|HeadersRegexp|HostHeader)\("), "a matcher that is gone"),
+    (re.compile(r"\bQuery\(\s*([`\"])[^`\"]*=[^`\"]*\1\s*\)"), "Query with name=value"),
+)
+_SPLIT: Final = re.compile(r"\straefik\.", re.IGNORECASE)
+
+
+class Drop:
+    """Why a label is not among the gateway's; the keys of the counts (TPX-252)."""
+
+    DISABLED: Final = "container not enabled"
+    DOCKER: Final = "docker"
+    MALFORMED: Final = "malformed"
+    MIDDLEWARE: Final = "middleware"
+    OTHER: Final = "other"
+    REPEATED: Final = "repeated"
+    ROUTER: Final = "router not published"
+    ROUTER_OPTION: Final = "router option"
+    SERVICE: Final = "service"
+    TCP: Final = "tcp"
+    UDP: Final = "udp"
+
+
+@dataclass(frozen=True, slots=True)
+class Router:
+    """One router that is published."""
+
+    name: str
+    """Its name on the gateway."""
+    declared: Declared
+    element: Element
+
+    @property
+    def rule(self) -> str:
+        """The rule, as the container has it (TPX-86)."""
+        return self.element.text("rule")
+
+
+class Publication:
+    """One run: what is published so far, what was dropped, and what there is to say."""
+
+    def __init__(self, model: LabelModel, args: TransformArgs) -> None:
+        self.args = args
+        self.dropped: Counter[str] = Counter()
+        self.findings: list[Finding] = []
+        self._refused: set[int] = set()
+        self._repeated: set[int] = set()
+        self.declared = list(self._enabled(model.containers))
+
+    def _enabled(self, containers: Iterable[Declared]) -> Iterator[Declared]:
+        for container in containers:
+            if container.enable or (container.enable is None and self.args.exposed_by_default):
+                yield container
+                continue
+            self.dropped[Drop.DISABLED] += container.label_count
+            said = "traefik.enable is not true" if container.enable is None else "traefik.enable is false"
+            self.findings.append(notice("TPX-155", container.name, "", f"{said}: its labels are not published"))
+
+    def routers(self) -> list[Router]:
+        """List the HTTP routers that may be published, under their own names."""
+        found = []
+        for declared in self.declared:
+            routers = declared.of("http", "routers")
+            if not routers:
+                self._without_routers(declared)
+            for element in routers:
+                problem = self._problem(declared, element)
+                if problem is None:
+                    found.append(Router(element.name, declared, element))
+                else:
+                    self.refuse(element, problem)
+        return found
+
+    def refuse(self, element: Element, finding: Finding) -> None:
+        """Leave a router out, and say why."""
+        self.findings.append(finding)
+        self._refused.add(id(element))
+
+    def repeat(self, element: Element, finding: Finding) -> None:
+        """Leave a router out because an equal one is published, and say so."""
+        self.findings.append(finding)
+        self._repeated.add(id(element))
+
+    def count(self, keeps: Callable[[Declared, Element, str], bool], owners: Collection[str], *, repeated: bool) -> int:
+        """Count the labels that ``keeps`` says are kept, and the others by reason; repeated ones count if asked for.
+
+        ``owners`` are the containers of which something is published.
+        """
+        kept = 0
+        for declared in self.declared:
+            there = int(declared.enable is not None)
+            if declared.name in owners:
+                kept += there
+            else:
+                self.dropped[Drop.ROUTER] += there
+            for element in declared.elements.values():
+                there += len(element.options)
+                if id(element) in self._refused:
+                    self.dropped[Drop.ROUTER] += len(element.options)
+                elif id(element) in self._repeated and not repeated:
+                    self.dropped[Drop.REPEATED] += len(element.options)
+                else:
+                    for path in element.options:
+                        if keeps(declared, element, path):
+                            kept += 1
+                        else:
+                            self.dropped[_reason(element, path)] += 1
+            for key in declared.other:
+                self.dropped[Drop.DOCKER if key.startswith("traefik.docker.") else Drop.OTHER] += 1
+            self.dropped[Drop.MALFORMED] += declared.label_count - there - len(declared.other)
+        return kept
+
+    def _without_routers(self, declared: Declared) -> None:
+        if any(key[0] != "http" for key in declared.elements):
+            said = (
+                "has TCP or UDP routers only, and the gateway's plugin reads HTTP alone: use the file output for them"
+            )
+            self.findings.append(notice("TPX-168", declared.name, "", said))
+        else:
+            said = "names no router: the local default rule is unknown to the gateway; add a router with a rule"
+            self.findings.append(warning("TPX-150", declared.name, "", said))
+
+    def _problem(self, declared: Declared, element: Element) -> Finding | None:
+        rule = element.text("rule")
+        label = f"{path_of(element)}.rule"
+        if not rule:
+            said = "has no rule: the local default rule is unknown to the gateway, so the router is left out"
+            return warning("TPX-150", declared.name, label, said)
+        service = element.text("service")
+        if service.lower().endswith(_INTERNAL) and not self.args.allow_internal:
+            said = (
+                f"leads to {service}, which would be open to the Internet: it is left out unless allow_internal is set"
+            )
+            return warning("TPX-156", declared.name, f"{path_of(element)}.service", said)
+        if bad := unpublishable(rule):
+            return error(bad[0], declared.name, label, bad[1])
+        for pattern, form in _OLD_RULE:
+            if pattern.search(rule):
+                said = f"uses {form}, which is syntax of Traefik 2: the gateway's Traefik 3 refuses or misreads it"
+                self.findings.append(warning("TPX-162", declared.name, label, said))
+                break
+        return None
+
+
+def _reason(element: Element, path: str) -> str:
+    if element.protocol != "http":
+        return {"tcp": Drop.TCP, "udp": Drop.UDP}.get(element.protocol, Drop.OTHER)
+    if element.section == "middlewares" or path == "middlewares":
+        return Drop.MIDDLEWARE
+    return {"routers": Drop.ROUTER_OPTION, "services": Drop.SERVICE}.get(element.section, Drop.OTHER)
+
+
+def path_of(element: Element) -> str:
+    """Write the beginning of an element's labels."""
+    return f"traefik.{element.protocol}.{element.section}.{element.name}"
+
+
+def unpublishable(value: str) -> tuple[str, str] | None:
+    """Tell why a value must not be written into notes: requirement and reason, None if it may."""
+    if value[:1] == '"' or value[-1:] == '"':
+        return "TPX-128", "begins or ends with a double quote, which the gateway's plugin cuts off: use backticks"
+    if _CREDENTIAL.search(value):
+        return "TPX-170", "looks like a credential, and notes are no place for one: match something else"
+    if _SPLIT.search(value):
+        return "TPX-109", "holds a blank before 'traefik.', where the gateway's plugin would begin a new label"
+    return None
+
+
+def merged(routers: Iterable[Router], publication: Publication) -> list[Router]:
+    """Make names unique among the containers of one machine: equal rules are one router (TPX-152)."""
+    groups: dict[str, list[Router]] = {}
+    for router in routers:
+        groups.setdefault(router.name, []).append(router)
+    found: list[Router] = []
+    for name, group in groups.items():
+        if len({router.rule for router in group}) == 1:
+            found.append(group[0])
+            for repeated in group[1:]:
+                said = f"is the same router as in container {group[0].declared.name}: it is published once"
+                publication.repeat(
+                    repeated.element, notice("TPX-152", repeated.declared.name, path_of(repeated.element), said)
+                )
+        elif publication.args.collisions is Collisions.PREFIX:
+            found += [Router(prefixed(router.declared.name, name), router.declared, router.element) for router in group]
+        else:
+            names = ", ".join(router.declared.name for router in group)
+            said = f"the containers {names} have different rules for it: rename one, or set collisions to 'prefix'"
+            for router in group:
+                publication.refuse(
+                    router.element, error("TPX-152", router.declared.name, path_of(router.element), said)
+                )
+    return found
+
+
+def prefixed(owner: str, name: str) -> str:
+    """Put an owner's name before another, in characters that a name may have."""
+    return f"{re.sub(r'[^a-z0-9_-]+', '-', owner.lower()).strip('-')}-{name}"
+
+
+def priority(element: Element) -> int:
+    """Return a router's priority: its own, else the length of its rule, as Traefik has it (TPX-158)."""
+    own = element.get("priority")
+    return own if isinstance(own, int) and own else len(element.text("rule").encode())
