@@ -80,7 +80,7 @@ def unseen(host: str, role: str, document: Mapping[str, Mapping[str, Any]]) -> C
 
 def in_words(found: Changes) -> str:
     """Say it in one line, for the resource's row; empty where nothing changes."""
-    parts = [f"{len(names)} {heading}" for heading, names in found.items.items()]
+    parts = [f"{heading} {len(names)}" for heading, names in found.items.items()]
     return ", ".join([*parts, *found.interrupted])
 
 

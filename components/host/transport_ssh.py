@@ -6,6 +6,7 @@ that only the SSH configuration file names is verified against the operator's kn
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -32,6 +33,7 @@ _SIGNATURES: Final = {
     "sk-ecdsa-sha2-nistp256@openssh.com": ("sk-ecdsa-sha2-nistp256@openssh.com",),
 }
 """How a server with a key of this kind signs."""
+_USUAL: Final = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ssh-rsa")
 
 
 @dataclass(frozen=True)
@@ -172,14 +174,18 @@ class SshTransport:
 
 
 async def scan_host_keys(address: str, *, port: int | None, ssh_config: str | None, seconds: float) -> list[str]:
-    """Return the public keys which the server at ``address`` shows, one of each kind. Nothing is trusted by that.
+    """Return the public keys which the server at ``address`` shows, one of each usual kind. Nothing is trusted by it.
 
     Raises UnreachableError.
     """
     found = []
-    for signatures in _SIGNATURES.values():
-        with contextlib.suppress(asyncssh.KeyExchangeFailed):
-            async with _explained(address, address, seconds):
+    for kind, signatures in _SIGNATURES.items():
+        if found and kind not in _USUAL:
+            continue  # a server counts fruitless attempts against us
+        # A server without a key of this kind ends the conversation.
+        absent = contextlib.suppress(asyncssh.KeyExchangeFailed, asyncssh.ConnectionLost, ConnectionResetError)
+        async with _explained(address, address, seconds):
+            with absent:
                 key = await asyncssh.get_server_host_key(
                     address, port or (), server_host_key_algs=list(signatures), config=config_files(ssh_config)
                 )
@@ -281,6 +287,8 @@ async def _explained(place: str, host: str, seconds: float, ssh_config: str | No
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and (error.errno or 0) > 0:
+        return os.strerror(error.errno or 0)
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return " ".join(str(error).split()).rstrip(".") or type(error).__name__
