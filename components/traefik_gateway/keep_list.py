@@ -1,10 +1,10 @@
 """Mode `filter`: the labels of a closed list, so that the gateway reaches the containers itself (TPX-68 to TPX-85)."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from .args import Collisions
-from .findings import error, notice, warning
+from .findings import abbreviated, error, notice, warning
 from .labels import Declared, Element
 from .notes import Label
 from .routers import Publication, Router, merged, path_of, prefixed, priority, unpublishable
@@ -25,28 +25,31 @@ def filter_labels(publication: Publication) -> tuple[list[Label], int]:
     """Write the kept labels, and count how many of the containers' own they are; none without a router."""
     strict = publication.args.strict_seed_filter
     routers = merged(_protected(publication.routers(), publication), publication)
-    services = _services(publication)
-    targets = {id(router): _target(router, services, publication) for router in routers}
+    ports = _ports(publication.declared)
+    services = _services(ports, publication)
+    owners = {name: owner for owner, name in services}
+    targets = {id(router): _target(router, services, owners) for router in routers}
     if not strict:
         routers = [router for router in routers if _leads_somewhere(router, targets[id(router)], publication)]
     routers.sort(key=lambda router: router.name)
-    owners = {router.declared.name for router in routers}
-    chosen = {key for key in services if key[0] in owners or key in targets.values()}
+    published = {router.declared.name for router in routers}
+    used = set(targets.values())
+    chosen = {key for key in services if key[0] in published or key in used}
     kept = publication.count(
         lambda declared, element, path: _is_kept(element, path, chosen=(declared.name, element.name) in chosen),
-        owners,
+        published,
         repeated=True,
     )
     if not routers:
         return [], 0
     names = {services[key] for key in chosen}
-    _tell(routers, chosen, publication, several=len(names) > 1)
+    _tell(routers, {key: ports[key] for key in chosen}, publication, several=len(names) > 1)
     labels: list[Label] = [("traefik.enable", "true")]
     for router in routers:
         target = targets[id(router)] if len(names) > 1 and not strict else None
         labels += _router(router, services.get(target, "") if target else "", publication)
-    ports = {services[key]: text for key, text in _ports(publication.declared) if key in chosen}
-    labels += [(f"traefik.http.services.{name}.{_PORT}", ports[name]) for name in sorted(ports)]
+    numbers = {services[key]: ports[key] for key in chosen}
+    labels += [(f"traefik.http.services.{name}.{_PORT}", numbers[name]) for name in sorted(numbers)]
     return labels, kept
 
 
@@ -63,7 +66,7 @@ def _protected(routers: Iterable[Router], publication: Publication) -> Iterator[
     """Leave out routers that lose what keeps strangers out, unless that is allowed (TPX-81)."""
     allowed = publication.args.allow_dropped_auth
     for router in routers:
-        lost = sorted(_guards(router.element.items("middlewares"), publication.declared, set()))
+        lost = sorted(_guards(router.element.items("middlewares"), publication.middlewares, set()))
         if lost:
             said = f"loses its middlewares {', '.join(lost)}, which may keep strangers out"
             said += "" if allowed else ": it is left out unless allow_dropped_auth is set"
@@ -75,37 +78,37 @@ def _protected(routers: Iterable[Router], publication: Publication) -> Iterator[
         yield router
 
 
-def _guards(references: Iterable[str], containers: list[Declared], seen: set[str]) -> Iterator[str]:
+def _guards(references: Iterable[str], middlewares: Mapping[str, Element], seen: set[str]) -> Iterator[str]:
     """Give the names among these, and in chains of them, that protect; one that is not known here may do so."""
     for reference in references:
         name, _, provider = reference.lower().partition("@")
         if name in seen:
             continue
         seen.add(name)
-        found = [declared.elements.get(("http", "middlewares", name)) for declared in containers]
-        middleware = next((one for one in found if one is not None), None) if provider in {"", "docker"} else None
-        kinds = {path.partition(".")[0] for path in middleware.options} if middleware else set()
-        if middleware is None or kinds & _GUARDS:
+        middleware = middlewares.get(name) if provider in {"", "docker"} else None
+        if middleware is None or not _GUARDS.isdisjoint(path.partition(".")[0] for path in middleware.options):
             yield reference
         else:
-            yield from _guards(middleware.items("chain.middlewares"), containers, seen)
+            yield from _guards(middleware.items("chain.middlewares"), middlewares, seen)
 
 
-def _ports(containers: Iterable[Declared]) -> Iterator[tuple[ServiceKey, str]]:
+def _ports(containers: Iterable[Declared]) -> dict[ServiceKey, str]:
+    found = {}
     for declared in containers:
         for element in declared.of("http", "services"):
             if text := element.text(_PORT):
-                yield (declared.name, element.name), text
+                found[declared.name, element.name] = text
+    return found
 
 
-def _services(publication: Publication) -> dict[ServiceKey, str]:
+def _services(ports: Mapping[ServiceKey, str], publication: Publication) -> dict[ServiceKey, str]:
     """Name the services on the gateway: one name has one port, or it is an error (TPX-154)."""
     groups: dict[str, dict[ServiceKey, str]] = {}
-    for key, text in _ports(publication.declared):
+    for key, text in ports.items():
         if text.isascii() and text.isdigit() and 0 < int(text) <= _LAST_PORT:
             groups.setdefault(key[1], {})[key] = text
         else:
-            said = f"{text[:20]!r} is no port: the service is left out"
+            said = f"{abbreviated(text)!r} is no port: the service is left out"
             publication.findings.append(warning("TPX-72", key[0], f"traefik.http.services.{key[1]}.{_PORT}", said))
     found: dict[ServiceKey, str] = {}
     for name, group in groups.items():
@@ -120,7 +123,7 @@ def _services(publication: Publication) -> dict[ServiceKey, str]:
     return found
 
 
-def _target(router: Router, services: dict[ServiceKey, str], publication: Publication) -> ServiceKey | None:
+def _target(router: Router, services: Mapping[ServiceKey, str], owners: Mapping[str, str]) -> ServiceKey | None:
     """Find the service a router leads to, as the local Traefik does: the named one, else its container's only one."""
     name, _, provider = router.element.text("service").lower().partition("@")
     owner = router.declared.name
@@ -130,8 +133,8 @@ def _target(router: Router, services: dict[ServiceKey, str], publication: Public
         return key if key in services else None
     if provider not in {"", "docker"}:
         return None
-    keys = [(owner, name), *((declared.name, name) for declared in publication.declared)]
-    return next((key for key in keys if key in services), None)
+    key = (owner, name) if (owner, name) in services else (owners.get(name, ""), name)
+    return key if key in services else None
 
 
 def _leads_somewhere(router: Router, target: ServiceKey | None, publication: Publication) -> bool:
@@ -172,7 +175,8 @@ def _router(router: Router, service: str, publication: Publication) -> list[Labe
     return labels
 
 
-def _tell(routers: list[Router], services: Iterable[ServiceKey], publication: Publication, *, several: bool) -> None:
+def _tell(routers: list[Router], ports: Mapping[ServiceKey, str], publication: Publication, *, several: bool) -> None:
+    """Say what will not work on the gateway as it does on the machine."""
     args = publication.args
     points = {args.entrypoint, *args.known_entrypoints}
     resolvers = {args.cert_resolver, *args.known_resolvers}
@@ -195,9 +199,8 @@ def _tell(routers: list[Router], services: Iterable[ServiceKey], publication: Pu
         if not any(path == "tls" or path.startswith("tls.") for path in element.options):
             text = "has no tls: it relies on the default of the gateway's entry point"
             publication.findings.append(notice("TPX-149", router.declared.name, path_of(element), text))
-    ports = dict(_ports(publication.declared))
     published = {declared.name: declared.published for declared in publication.declared}
-    for key in sorted(services):
+    for key in sorted(ports):
         known = published[key[0]]
         if known is None or int(ports[key]) not in known:
             text = f"port {ports[key]} must be published on the machine's address, or the gateway does not reach it"

@@ -31,6 +31,7 @@ _FULL: Final = 5
 """A full key has so many parts: ``traefik``, protocol, kind of object, name, option."""
 _LISTED: Final = "certificates"
 """The one kind of object that has no names but indexes: ``traefik.tls.certificates[0].certfile``."""
+_TEXTS: Final = frozenset({Kind.STRING, Kind.LIST})
 _PROVIDERS: Final = frozenset({"docker", "swarm"})
 """Settings for Traefik's own provider, without meaning for a gateway (TPX-58)."""
 _BAD_IN_A_NAME: Final = re.compile(r"[\s@=\"'`\[\]\x00-\x1f\x7f]")
@@ -120,7 +121,8 @@ class Declared:
 
     def of(self, protocol: str, section: str) -> list[Element]:
         """List the elements of one kind in the order of their names."""
-        return [self.elements[key] for key in sorted(self.elements) if key[:2] == (protocol, section)]
+        keys = [key for key in self.elements if key[1] == section and key[0] == protocol]
+        return [self.elements[key] for key in sorted(keys)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,18 +257,19 @@ class _Reader:
         """Read one label whose key begins with the prefix."""
         self.count += 1
         text = text.strip()
-        if not text.isprintable():
+        if not (text.isprintable() and key.isprintable()):
+            if "\0" in text or "\0" in key:
+                self._skip("TPX-129", key, "holds a NUL character, which no note can: remove it")
+                return
             text = _LINE_BREAKS.sub(" ", text)
-        if "\0" in text or "\0" in key:
-            self._skip("TPX-129", key, "holds a NUL character, which no note can: remove it")
-        elif ".." in key or key.endswith("."):
+        if ".." in key or key[-1] == ".":
             self._skip("TPX-66", key, "a name in this key is empty, and Traefik refuses it: complete or remove it")
+            return
+        parts = key.split(".", 4)
+        if len(parts) == _FULL and (section := (parts[1].lower(), parts[2].lower())) in SECTIONS:
+            self._option(section, parts[3].lower(), parts[4], key, text)
         else:
-            parts = key.split(".", 4)
-            if len(parts) == _FULL and (section := (parts[1].lower(), parts[2].lower())) in SECTIONS:
-                self._option(section, parts[3].lower(), parts[4], key, text)
-            else:
-                self._rare(parts, key, text)
+            self._rare(parts, key, text)
 
     def _rare(self, parts: list[str], key: str, text: str) -> None:
         names = [part.lower() for part in parts]
@@ -280,7 +283,10 @@ class _Reader:
                 "TPX-66", key, "names no option: complete it as traefik.http.routers.NAME.OPTION=VALUE, or remove it"
             )
         else:
-            self._set(self.other, ".".join(names), key, text)
+            place = ".".join(names)
+            if place in self.other:
+                self._repeated(key)
+            self.other[place] = text
             if names[1] not in _PROVIDERS:
                 said = "is of a kind that is not known here; it is kept in the model and published nowhere"
                 self.findings.append(notice("TPX-60", self.name, key, said))
@@ -293,34 +299,35 @@ class _Reader:
             self._skip("TPX-67", f"{key}={text}", f"{problem}: the container counts as not enabled")
 
     def _option(self, section: tuple[str, str], name: str, path: str, key: str, text: str) -> None:
-        if section[1] != _LISTED and _BAD_IN_A_NAME.search(name):
-            self._skip("TPX-165", key, f"{abbreviated(name)!r} is no name: it holds a blank or one of @ = \" ' ` [ ]")
-            return
+        place = (*section, name)
+        options = self.options.get(place)
+        if options is None:
+            if section[1] != _LISTED and _BAD_IN_A_NAME.search(name):
+                said = f"{abbreviated(name)!r} is no name: it holds a blank or one of @ = \" ' ` [ ]"
+                self._skip("TPX-165", key, said)
+                return
+            options = self.options[place] = {}
         path, option = find(section, path)
-        self._set(self.options.setdefault((*section, name), {}), path, key, text)
+        if path in options:
+            self._repeated(key)
+        options[path] = text
         if option is None:
             said = "is no option of Traefik, which refuses all labels of the container for it: correct or remove it"
             self.findings.append(warning("TPX-60", self.name, key, said))
-            return
-        if option.kind is not Kind.STRING and option.kind is not Kind.LIST:
+        elif option.kind not in _TEXTS and text != "true":
             try:
                 read(option.kind, text)
             except ValueError as problem:
                 said = f"{abbreviated(text)!r} {problem}; Traefik refuses all labels of the container for it"
                 self.findings.append(warning("TPX-66", self.name, key, said))
-        if option.origin is Origin.FILE:
+        if option is not None and option.origin is Origin.FILE:
             said = "is read from files only: as a label it has no effect"
             self.findings.append(notice("TPX-60", self.name, key, said))
 
-    def _set(self, target: dict[str, str], place: str, key: str, text: str) -> None:
-        """Keep a label. Of two that differ in case only, the last in the order of bytes wins, as in Traefik."""
-        known = target.get(place)
-        if known is None:
-            target[place] = text
-            return
+    def _repeated(self, key: str) -> None:
+        """Tell of two labels that differ in case only; the last in the order of bytes wins, as in Traefik."""
         said = "is there twice, in other case: Traefik uses the last in the order of bytes; remove one"
         self.findings.append(warning("TPX-63", self.name, key, said))
-        target[place] = text
 
     def _skip(self, rule: str, label: str, message: str) -> None:
         self.findings.append(warning(rule, self.name, label, f"{message}; it is left out"))

@@ -114,7 +114,8 @@ def render(labels: Iterable[Label]) -> str:
 
 
 def _group(key: str) -> str:
-    return ".".join(key.split(".", 4)[:4]) if key.startswith(_HTTP) else ""
+    """Return the beginning of a key up to its router's or service's name; empty for other labels."""
+    return key[: key.find(".", key.find(".", len(_HTTP)) + 1)] if key.startswith(_HTTP) else ""
 
 
 def _comment(group: str, number: int) -> str:

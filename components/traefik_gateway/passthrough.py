@@ -1,9 +1,9 @@
 """Mode `passthrough`: every router of the machine leads, over TLS, to the machine's own Traefik (TPX-86 to TPX-99)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from .findings import notice, warning
-from .labels import Declared, Element
+from .labels import Element
 from .notes import Label
 from .routers import Publication, Router, merged, priority
 
@@ -51,7 +51,7 @@ def _without_redirects(routers: list[Router], publication: Publication) -> Itera
     """Leave out local redirects to TLS where the router they lead to is there as well (TPX-157)."""
     secure = {router.rule for router in routers if router.element.has_tls}
     for router in routers:
-        if router.element.has_tls or not _only_redirects(router.element, publication.declared):
+        if router.element.has_tls or not _only_redirects(router.element, publication.middlewares):
             yield router
         elif router.rule in secure:
             said = "only redirects to the router with the same rule and TLS: it is left out"
@@ -62,19 +62,17 @@ def _without_redirects(routers: list[Router], publication: Publication) -> Itera
             yield router
 
 
-def _only_redirects(element: Element, containers: list[Declared]) -> bool:
+def _only_redirects(element: Element, middlewares: Mapping[str, Element]) -> bool:
     names = element.items("middlewares")
-    return bool(names) and all(_redirects(name.lower(), containers) for name in names)
+    return bool(names) and all(_redirects(name.lower(), middlewares) for name in names)
 
 
-def _redirects(reference: str, containers: list[Declared]) -> bool:
+def _redirects(reference: str, middlewares: Mapping[str, Element]) -> bool:
     name, _, provider = reference.partition("@")
-    if provider in {"", "docker"}:
-        for declared in containers:
-            middleware = declared.elements.get(("http", "middlewares", name))
-            if middleware is not None:
-                return {path.partition(".")[0] for path in middleware.options} <= _REDIRECTS
-    return "redirect" in name
+    middleware = middlewares.get(name) if provider in {"", "docker"} else None
+    if middleware is None:
+        return "redirect" in name
+    return {path.partition(".")[0] for path in middleware.options} <= _REDIRECTS
 
 
 def _simplified(routers: list[Router], publication: Publication) -> list[Router]:

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from .args import Collisions, TransformArgs
@@ -77,6 +78,13 @@ class Publication:
         self._refused: set[int] = set()
         self._repeated: set[int] = set()
         self.declared = list(self._enabled(model.containers))
+
+    @cached_property
+    def middlewares(self) -> dict[str, Element]:
+        """Every HTTP middleware of the enabled containers by its name."""
+        elements = (element for declared in self.declared for element in declared.elements.values())
+        found = [one for one in elements if one.section == "middlewares" and one.protocol == "http"]
+        return {element.name: element for element in reversed(found)}
 
     def _enabled(self, containers: Iterable[Declared]) -> Iterator[Declared]:
         for container in containers:
