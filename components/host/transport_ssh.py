@@ -178,7 +178,7 @@ async def scan_host_keys(address: str, *, port: int | None, ssh_config: str | No
 
     Raises UnreachableError.
     """
-    found = []
+    found: list[str] = []
     for kind, signatures in _SIGNATURES.items():
         if found and kind not in _USUAL:
             continue  # a server counts fruitless attempts against us

@@ -15,8 +15,8 @@ from components.host.transport_fake import FakeTransport
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKq4nYQfXgIGs8rBnyJ0J7YkQdEovnz4BpNSbUTqG0JX"
 HOST = RemoteHost(address="fake.example.test", host_key=KEY, root="/srv/test")
-PLAN = {"event": "result", "plan": {"actions": [{"item": "files:/a", "do": "create"}]}, "plan_id": "p"}
-DONE = {"event": "result", "applied": ["files:/a"], "owned": {"files": {"/a": {}}}, "confirm": None}
+PLAN: dict[str, Any] = {"event": "result", "plan": {"actions": [{"item": "files:/a", "do": "create"}]}, "plan_id": "p"}
+DONE: dict[str, Any] = {"event": "result", "applied": ["files:/a"], "owned": {"files": {"/a": {}}}, "confirm": None}
 
 Answers = Callable[[dict[str, Any]], Iterable[dict[str, Any]]]
 
@@ -123,7 +123,8 @@ def test_an_error_of_the_agent_is_one_sentence_and_keeps_the_agent() -> None:
 
 def test_an_agent_lost_before_the_first_change_is_unreachable_and_after_it_lost() -> None:
     for lost, expected in (("plan", UnreachableError), ("apply", LostError)):
-        answers = Recorded(**{"plan": [PLAN], "apply": [DONE], lost: UnreachableError("gone")})
+        by_kind: dict[str, Any] = {"plan": [PLAN], "apply": [DONE], lost: UnreachableError("gone")}
+        answers = Recorded(**by_kind)
         with pytest.raises(HostError, match=r"fake\.example\.test: the agent was ended or the connection") as failed:
             asyncio.run(apply(session(answers)))
         assert type(failed.value) is expected
