@@ -5,6 +5,7 @@ import getpass
 import os
 import socket
 from collections.abc import Callable
+from functools import partial
 
 from .remote_host import RemoteHost
 from .session import HostSession
@@ -17,10 +18,11 @@ __all__ = ["HostPool"]
 class HostPool:
     """Sessions by host. All calls belong on one event loop."""
 
-    def __init__(self, warn: Callable[[str], None] = lambda _line: None) -> None:
+    def __init__(self, transport: Callable[[RemoteHost, Login], Transport] | None = None) -> None:
+        """Reach hosts over SSH, or as ``transport`` says."""
         self._sessions: dict[tuple[str, int, str], tuple[object, HostSession]] = {}
         self._jumps = JumpConnections()
-        self._warn = warn
+        self._transport = transport or self._ssh
 
     async def session(self, host: RemoteHost, login: Login, sudo_password: str | None = None) -> HostSession:
         """Return the session of a host. One that is described differently now ends first, and with it its lock."""
@@ -28,14 +30,11 @@ class HostPool:
         known = self._sessions.get(host.identity)
         if known is not None and known[0] == described:
             return known[1]
-
-        def transport() -> Transport:
-            return SshTransport(host, login, jumps=self._jumps, warn=self._warn)
-
-        session = HostSession(host, transport, sudo_password=sudo_password, holder=_holder())
+        connect = partial(self._transport, host, login)
+        session = HostSession(host, connect, sudo_password=sudo_password, holder=_holder())
         self._sessions[host.identity] = (described, session)
         if known is not None:
-            await known[1].close()
+            await known[1].retire()
         return session
 
     async def close(self) -> None:
@@ -44,6 +43,9 @@ class HostPool:
         self._sessions.clear()
         await asyncio.gather(*(session.close() for session in sessions), return_exceptions=True)
         await self._jumps.close()
+
+    def _ssh(self, host: RemoteHost, login: Login) -> Transport:
+        return SshTransport(host, login, jumps=self._jumps)
 
 
 def _holder() -> str:

@@ -122,6 +122,11 @@ class HostSession:
                 await self._confirm(result["confirm"])
             return result
 
+    async def retire(self) -> None:
+        """Close when nobody is at it."""
+        async with self._turn:
+            await self.close()
+
     async def close(self) -> None:
         """End the agent, which gives the host's lock back, and disconnect."""
         if self._agent is not None:

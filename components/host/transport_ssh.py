@@ -7,7 +7,7 @@ that only the SSH configuration file names is verified against the operator's kn
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -125,12 +125,10 @@ class SshTransport:
         login: Login | None = None,
         *,
         jumps: JumpConnections | None = None,
-        warn: Callable[[str], None] = lambda _line: None,
     ) -> None:
         self.host = host
         self._login = login or Login()
         self._jumps = jumps or JumpConnections()
-        self._warn = warn
         self._connection: asyncssh.SSHClientConnection | None = None
         self._dialling = asyncio.Lock()
 
@@ -165,9 +163,6 @@ class SshTransport:
         async with self._dialling:
             if self._connection is not None and not self._connection.is_closed():
                 return self._connection
-            ignored = not_followed(self.host.ssh_config, self.host.address)
-            if ignored:
-                self._warn(f"{self.place}: not followed in the SSH configuration file: {', '.join(map(str, ignored))}")
             tunnel = await self._jumps.through(self.host, self._login)
             self._connection = await _dial(self.host, self.host, self._login, tunnel)
             return self._connection

@@ -6,6 +6,7 @@ from typing import Any, Final
 from components.host.agent import overlay, split
 from components.host.pool import HostPool
 from components.host.session import AgentError, HostSession, LostError
+from components.host.ssh_config import not_followed
 from components.host.summary import changes, in_words, managed, unseen
 from components.host.transport import HostError, UnreachableError
 from toolchain.plugins.kit import (
@@ -41,9 +42,9 @@ _KEY_BYTES: Final = 32
 class HostStateHandler(Handler):
     """Serves the resource. Roles of one host queue on its session; hosts work side by side."""
 
-    def __init__(self, loop: Loop) -> None:
+    def __init__(self, loop: Loop, pool: HostPool) -> None:
         self._loop = loop
-        self._pool = HostPool()
+        self._pool = pool
         self._roles = Roles()
 
     def close(self) -> None:
@@ -65,6 +66,10 @@ class HostStateHandler(Handler):
         known = for_preview(inputs)
         if known is None:
             return inputs, []
+        ignored = not_followed(known.host.ssh_config, known.host.address)
+        if ignored:
+            lines = ", ".join(map(str, ignored))
+            context.warn(f"{known.host.place}: the SSH configuration file has what is not followed here: {lines}")
         return inputs, self._roles.add(context.urn, known.host.identity, known.role, known.desired.document())
 
     def diff(

@@ -1,5 +1,6 @@
 """The provider: one event loop and one set of connections for all resources of a run."""
 
+from components.host.pool import HostPool
 from toolchain.plugins.kit import Backend, Failure, Properties, Validator, by_token
 
 from .host_state import TOKEN, HostStateHandler
@@ -16,7 +17,7 @@ class FactoryProvider:
     types: Validator = Tokens([TOKEN])
 
     def __init__(self) -> None:
-        self._host_state = HostStateHandler(Loop())
+        self._host_state = HostStateHandler(Loop(), HostPool())
 
     def check_config(self, config: Properties) -> list[Failure]:
         """Accept: what there is was refused already."""
