@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .facts import ClusterFacts, deep
-from .interfaces import Ref
+from .interfaces import Document, Ref
 from .marks import TICKET
 from .steps import Act, Create, Done, Patch, Step, Stop, Wait
 from .volumes import FlowSettings, VolumeInput
@@ -28,6 +28,11 @@ def decide_attach(facts: ClusterFacts, volume: VolumeInput, settings: FlowSettin
         if state != "detached" or current:
             return Wait("the volume is detached", settings.long_wait_seconds, {"state": state, "node": current})
         return _ticket(facts, volume, settings, node)
+    return _attached(present, mine, volume, settings, node)
+
+
+def _attached(present: Document, mine: dict[str, Any], volume: VolumeInput, settings: FlowSettings, node: str) -> Step:
+    state, current = str(deep(present, "status", "state") or ""), str(deep(present, "status", "currentNodeID") or "")
     if mine.get("nodeID") != node:
         return Stop(
             "ticket-elsewhere", f"a ticket {TICKET!r} for node {mine.get('nodeID')} exists: is another run active?"

@@ -228,6 +228,11 @@ class FlowSettings(Model):
         description="Where images and devices are mounted.",
         json_schema_extra=about("LHR-111"),
     )
+    work_directory: NodePath = Field(
+        default="/var/lib/factory-recovery",
+        description="Where the nodes keep the recovery program and its running jobs; for root alone.",
+        json_schema_extra=about("LHR-182"),
+    )
     short_wait_seconds: Seconds = Field(
         default=60, description="Scale-down, claims.", json_schema_extra=about("LHR 5.13", unit="s")
     )

@@ -1,0 +1,80 @@
+"""The recovery library as one file that a node's own Python (3.9 or newer) runs (LHR-015, LHR-180)."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from .interfaces import Clock, Completed, Node, NodeError
+from .node_tools import run_long
+
+__all__ = ["Agent", "AgentError", "archive"]
+
+_PACKAGE: Final = "longhorn_recovery"
+_SOURCES: Final = Path(__file__).resolve().parent.parent / "recovery"
+_MAIN: Final = f"import sys\nfrom {_PACKAGE}.node_agent import main\nsys.exit(main(sys.argv[1:]))\n"
+_EPOCH: Final = (1980, 1, 1, 0, 0, 0)
+
+
+class AgentError(Exception):
+    """The library refused on a node, or found damage there."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def archive() -> bytes:
+    """Pack the library; the same bytes for the same sources."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as packed:
+        sources = {f"{_PACKAGE}/{path.name}": path.read_text("utf-8") for path in sorted(_SOURCES.glob("*.py"))}
+        for name, text in {**sources, "__main__.py": _MAIN}.items():
+            packed.writestr(zipfile.ZipInfo(name, _EPOCH), text, zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()
+
+
+class Agent:
+    """The library on one node; sent there when it is first used."""
+
+    def __init__(self, node: Node, clock: Clock, directory: str) -> None:
+        self.node = node
+        self._clock = clock
+        self._directory = directory
+        self._path = ""
+
+    def call(self, *arguments: str, timeout: float, long: bool = False) -> Mapping[str, Any]:
+        """Run a command of :mod:`..recovery.node_agent`. Raises AgentError and NodeError."""
+        command = ("python3", "-B", self._sent(), *arguments)
+        if long:
+            done = run_long(self.node, command, clock=self._clock, timeout=timeout, directory=self._directory)
+        else:
+            done = self.node.run(command, timeout=timeout)
+        return _result(self.node.name, arguments[0], done)
+
+    def _sent(self) -> str:
+        if not self._path:
+            content = archive()
+            path = f"{self._directory}/longhorn-recover-{hashlib.sha256(content).hexdigest()[:16]}.pyz"
+            if self.node.run(("test", "-f", path)).status:
+                self.node.put(content, path)
+            self._path = path
+        return self._path
+
+
+def _result(node: str, command: str, done: Completed) -> Mapping[str, Any]:
+    try:
+        found = json.loads(done.out)
+    except ValueError:
+        words = done.err.strip() or done.out.strip()
+        message = f"{node}: {command} ended with {done.status} and no result: {words[-800:]}"
+        raise NodeError(message) from None
+    if "error" in found:
+        raise AgentError(found["error"]["code"], f"{node}: {found['error']['message']}")
+    result: Mapping[str, Any] = found
+    return result

@@ -1,0 +1,158 @@
+"""Phases 0 to 2: find a directory, copy it, merge the copy, and prove the image. Nothing on the cluster is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from .agent import AgentError
+from .decide_data import Candidate, Paths, Ranking, judge_image, live_directories, rank
+from .decide_stop import Source
+from .interfaces import Ref
+from .journal import Evidence, Journal
+from .marks import SOURCE, mark_of
+from .node_tools import repair_scratch, run_long, test_mount
+from .preflight import check_space
+from .steps import StopError
+from .volumes import VolumeInput
+from .world import World
+
+__all__ = ["Prepared", "discover", "pinned_source", "prepare", "scan_nodes"]
+
+_SCAN_SECONDS: Final = 3600
+_SHORT: Final = 120
+_REPAIR_LIMIT: Final = 3
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A proven image and where it came from."""
+
+    source: Source
+    paths: Paths
+    image: str
+    """The image whose files are copied: the merged one, or its repaired copy."""
+    sha256: str
+    root: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def scan_nodes(world: World, silent: list[str]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Describe all replica directories of all nodes that answer. Raises NodeError, AgentError."""
+    found = []
+    for name in world.settings.nodes:
+        if name not in silent:
+            answer = world.agent(name).call(
+                "scan", f"{world.settings.data_path}/replicas", timeout=_SCAN_SECONDS, long=True
+            )
+            found += [(name, item) for item in answer["directories"]]
+    return found
+
+
+def discover(world: World, volume: VolumeInput, scanned: list[tuple[str, Mapping[str, Any]]]) -> Ranking:
+    """Rank the directories of a volume. Raises ClusterError."""
+    namespace = world.settings.longhorn_namespace
+    replicas = world.cluster.list("longhorn.Replica", namespace, f"longhornvolume={volume.pv_name}")
+    return rank(scanned, volume, world.settings, live_directories(replicas))
+
+
+def pinned_source(world: World, volume: VolumeInput, journal: Journal) -> tuple[str, str] | None:
+    """Return node and directory of an earlier run: they are never chosen anew (LHR-036, DEF-12)."""
+    present = world.cluster.get(Ref("longhorn.Volume", volume.pv_name, world.settings.longhorn_namespace))
+    marked = Source.from_mark(mark_of(present, SOURCE))
+    if marked is not None:
+        return marked.node, marked.directory
+    chosen = journal.result("merge")
+    return (str(chosen["node"]), str(chosen["directory"])) if chosen else None
+
+
+def prepare(
+    world: World, volume: VolumeInput, ranking: Ranking, journal: Journal, evidence: Evidence
+) -> Iterator[tuple[str, Prepared | None]]:
+    """Back up, merge and prove the best candidate; a bad one gives way to the next (LHR-034, LHR-056).
+
+    Yields the name of each completed phase, with the result at the last. Raises StopError when no candidate is good.
+    """
+    pinned = pinned_source(world, volume, journal)
+    candidates = [
+        item
+        for item in ranking.candidates
+        if (item.usable if pinned is None else (item.node, item.directory) == pinned)
+    ]
+    if pinned is not None and not candidates:
+        candidates = [Candidate(*pinned, 0, None, 0, 0, dirty=False, layers=0, revision=0, reasons=())]
+    refused = []
+    for candidate in candidates:
+        place = f"{candidate.node}:{candidate.directory}"
+        try:
+            paths = Paths.of(volume, world.settings, candidate.directory)
+            _room(world, candidate, paths)
+            digest = _backup(world, candidate, paths)
+            evidence.note(volume.pv_name, "backup", f"copied {place} to {paths.backup}", outcome=digest)
+            yield "backup", None
+            prepared = _image(world, volume, candidate, paths, digest)
+        except (AgentError, ValueError) as error:
+            refused.append(f"{place}: {error}")
+            evidence.note(volume.pv_name, "merge", f"try {place}", outcome=str(error), next_step="the next candidate")
+            continue
+        journal.complete("merge", {"node": candidate.node, "directory": candidate.directory, "digest": digest})
+        evidence.note(volume.pv_name, "merge", f"merged into {prepared.image}", outcome=", ".join(prepared.root))
+        yield "merge", prepared
+        return
+    raise StopError("merge", "no-source", f"no directory gives a usable image: {'; '.join(refused) or 'none found'}")
+
+
+def _room(world: World, candidate: Candidate, paths: Paths) -> None:
+    agent = world.agent(candidate.node)
+    places = [agent.call("space", path, timeout=_SHORT) for path in (paths.backup, paths.image)]
+    problems = check_space(candidate.actual, *places)
+    if problems:
+        raise StopError("backup", "no-room", f"{candidate.node}: {'; '.join(problems)}")
+
+
+def _backup(world: World, candidate: Candidate, paths: Paths) -> str:
+    source = f"{world.settings.data_path}/replicas/{candidate.directory}"
+    agent, limit = world.agent(candidate.node), world.settings.copy_seconds
+    answer = agent.call("backup", source, paths.backup, world.settings.copy_method.value, timeout=limit, long=True)
+    return str(answer["digest"])
+
+
+def _image(world: World, volume: VolumeInput, candidate: Candidate, paths: Paths, digest: str) -> Prepared:
+    """Merge the copy, never the original (INV-003), and prove the result."""
+    agent, limit = world.agent(candidate.node), world.settings.copy_seconds
+    merged = agent.call("merge", paths.backup, paths.image, timeout=limit, long=True)
+    if not merged["data_bytes"]:
+        message = "the image has no data at all (LHR-060)"
+        raise ValueError(message)
+    if int(merged["size"]) > volume.size:
+        message = f"the image has {merged['size']} bytes, the volume only {volume.size}"
+        raise ValueError(message)
+    report = agent.call("verify", paths.image, timeout=limit, long=True)
+    _kind, option = judge_image(report)
+    found = report["file_systems"][0]
+    image, warnings = paths.image, [str(item) for item in found["problems"]]
+    if found["journal"] == "needs replay":
+        # Without the replay the newest files are missing or torn (LHR-059); the merged image stays as it is.
+        repaired = run_long(
+            world.nodes[candidate.node],
+            repair_scratch(paths.image, paths.scratch),
+            clock=world.clock,
+            timeout=limit,
+            directory=world.settings.work_directory,
+        )
+        if repaired.status > _REPAIR_LIMIT:
+            warnings.append(f"the journal could not be replayed ({repaired.err.strip()[-200:]}): files may be older")
+        else:
+            image = paths.scratch
+    root = _listed(world, candidate, image, paths, option)
+    source = Source(candidate.node, candidate.directory, digest)
+    return Prepared(source, paths, image, str(merged["sha256"]), root, tuple(warnings))
+
+
+def _listed(world: World, candidate: Candidate, image: str, paths: Paths, option: str) -> tuple[str, ...]:
+    done = world.nodes[candidate.node].run(test_mount(image, f"{paths.mounts}/source", option), timeout=_SHORT)
+    if done.status:
+        message = f"it cannot be mounted: {done.err.strip()[-300:]} (FM-06)"
+        raise ValueError(message)
+    return tuple(done.out.splitlines())
