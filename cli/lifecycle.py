@@ -157,7 +157,7 @@ def _targets(only: str | None, stack: Stack, settings: Settings) -> list[str]:
     if only is None:
         return []
     with refused():
-        patterns = targets(only, stack.name, settings.apps)
+        patterns = targets(only, stack.name, settings.apps, settings.hosts)
     return [argument for pattern in patterns for argument in ("--target", pattern)]
 
 

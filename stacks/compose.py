@@ -69,6 +69,18 @@ def build(site: Site, *, protect: bool) -> dict[str, Any]:
             ).outputs()
             for name, args in settings.apps.items()
         }
+    if settings.hosts:
+        from components.host.machine import Machine  # noqa: PLC0415 - only if the section is present
+
+        exports["hosts"] = {
+            name: Machine(
+                name,
+                args,
+                secrets=site.host_secrets.get(name),
+                opts=pulumi.ResourceOptions(providers=providers.of(["factory"])),
+            ).roles
+            for name, args in settings.hosts.items()
+        }
     return exports
 
 

@@ -28,7 +28,7 @@ class Providers:
     def of(self, packages: Iterable[str]) -> list[pulumi.ProviderResource]:
         """Give the providers of these packages.
 
-        They are `kubernetes`, `vault`, `postgres`, `python` (dynamic resources) and `command`.
+        They are `kubernetes`, `vault`, `postgres`, `python` (dynamic resources), `command` and `factory` (hosts).
         """
         makers: dict[str, Callable[[], pulumi.ProviderResource]] = {
             "kubernetes": lambda: self._kubernetes,
@@ -36,6 +36,7 @@ class Providers:
             "postgres": lambda: self._postgres,
             "python": lambda: self._python,
             "command": lambda: self._command,
+            "factory": lambda: self._factory,
         }
         return [makers[package]() for package in sorted(set(packages))]
 
@@ -102,6 +103,13 @@ class Providers:
         from pulumi_command import Provider  # noqa: PLC0415 - only if a section needs it
 
         return Provider("command")
+
+    @cached_property
+    def _factory(self) -> pulumi.ProviderResource:
+        """Serve the states of hosts; the project file says where the plugin is."""
+        from components.host import FactoryProvider  # noqa: PLC0415 - only if a section needs it
+
+        return FactoryProvider("factory")
 
 
 def _present(target: _Target | None, section: str) -> _Target:

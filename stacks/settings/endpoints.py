@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path as FilePath
 from typing import Any, Final
 
@@ -65,6 +65,22 @@ class KubernetesEndpoint(_Endpoint):
     ca_cert_pem: str
 
 
+class SshEndpoint(_Endpoint):
+    """The SSH server that stands for a host, where the machine has one."""
+
+    address: str
+    port: int
+    user: str
+    host_key: str
+    identity_file: str
+    root: str
+    python: str
+
+    def connection(self, name: str) -> dict[str, Any]:
+        """Describe it as the machine `name`, which has a root directory of its own there."""
+        return {**self.model_dump(), "root": f"{self.root}/{name}", "ssh_config": None}
+
+
 class Endpoints(_Endpoint):
     """All embedded backends, and the directory of the file that describes them."""
 
@@ -72,8 +88,12 @@ class Endpoints(_Endpoint):
     pooler: PoolerEndpoint | None
     vault: VaultEndpoint
     kubernetes: KubernetesEndpoint
+    ssh: SshEndpoint | None = None
     directory: FilePath = FilePath("/")
 
+
+_NO_KEY = "AAAAC3NzaC1lZDI1NTE5AAAAI" + "A" * 43
+"""The public half of no key."""
 
 PLACEHOLDER: Final = Endpoints(
     postgres=PostgresEndpoint(host="127.0.0.1", port=5432, username="postgres", password="", sslmode="disable"),
@@ -84,6 +104,15 @@ PLACEHOLDER: Final = Endpoints(
         kubeconfig="",
         context="sandbox",
         ca_cert_pem="placeholder",
+    ),
+    ssh=SshEndpoint(
+        address="127.0.0.1",
+        port=22,
+        user="sandbox",
+        host_key=f"ssh-ed25519 {_NO_KEY}",
+        identity_file="/dev/null",
+        root="/nonexistent",
+        python="python3",
     ),
 )
 """Stands for the embedded backends while a file is only validated; nothing ever connects to it."""
@@ -118,7 +147,7 @@ def fill(raw: Mapping[str, Any], endpoints: Endpoints) -> dict[str, Any]:
     """Add everything that follows from the embedded backends; what the stack file says wins.
 
     A machine without a pooler lets applications reach PostgreSQL directly, on the same settings (PG-13 is then not
-    covered).
+    covered). One without an SSH server has no hosts: those that the sandbox would stand for are left out.
     """
     postgres, pooler, vault, cluster = endpoints.postgres, endpoints.pooler, endpoints.vault, endpoints.kubernetes
     hop = {"host": pooler.host, "port": pooler.port, "auth_role": pooler.auth_role} if pooler else None
@@ -142,6 +171,8 @@ def fill(raw: Mapping[str, Any], endpoints: Endpoints) -> dict[str, Any]:
     for section, values in derived.items():
         if isinstance(raw.get(section), Mapping):
             filled[section] = _merged(values, raw[section])
+    if isinstance(raw.get("hosts"), Mapping):
+        filled["hosts"] = dict(_hosts(raw["hosts"], endpoints.ssh))
     return filled
 
 
@@ -160,6 +191,15 @@ def certificate_file(endpoints: Endpoints) -> str:
             file.write(content)
         FilePath(temporary).replace(path)
     return str(path)
+
+
+def _hosts(raw: Mapping[str, Any], server: SshEndpoint | None) -> Iterator[tuple[str, Any]]:
+    """Give each machine without a connection the sandbox's own."""
+    for name, machine in raw.items():
+        if not isinstance(machine, Mapping) or "connection" in machine:
+            yield name, machine
+        elif server is not None:
+            yield name, {**machine, "connection": server.connection(name)}
 
 
 def _merged(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:

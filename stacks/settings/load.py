@@ -21,6 +21,9 @@ from .yaml_file import Encrypted, StackFile, read
 __all__ = ["examine", "load", "production_fingerprints", "validate_files"]
 
 _HEAD_REVISION = "HEAD"
+_ONE_BY_ONE = ("apps", "hosts")
+_BY_OWNER = ("secrets", "host_secrets")
+"""Encrypted sections whose secrets stand below an application or a machine."""
 
 
 def load(
@@ -114,7 +117,7 @@ def examine(
 
 
 def _sections(raw: Mapping[str, Any], stack: StackFile, problems: list[Problem]) -> dict[str, Any]:
-    """Validate each section, and each application, on its own, so that one mistake hides no other."""
+    """Validate each section, application and machine on its own, so that one mistake hides no other."""
     valid: dict[str, Any] = {}
     if "environment" not in raw:
         fix = "Write prod or sandbox; everything is refused without (POL-30)"
@@ -129,9 +132,9 @@ def _sections(raw: Mapping[str, Any], stack: StackFile, problems: list[Problem])
             continue
         if raw[key] is None:
             problems.append(problem_at(stack, (key,), "has no value", "Write one, or remove the key"))
-        elif key == "apps" and isinstance(raw[key], Mapping):
-            one_by_one = [_validated({key: {name: app}}, key, stack, problems) for name, app in raw[key].items()]
-            valid[key] = {name: app for part in one_by_one if part is not None for name, app in part.items()}
+        elif key in _ONE_BY_ONE and isinstance(raw[key], Mapping):
+            one_by_one = [_validated({key: {name: item}}, key, stack, problems) for name, item in raw[key].items()]
+            valid[key] = {name: item for part in one_by_one if part is not None for name, item in part.items()}
         elif (value := _validated({key: raw[key]}, key, stack, problems)) is not None:
             valid[key] = value
     if "fingerprints" not in raw and raw.get("environment") == "prod":
@@ -169,12 +172,13 @@ def _covers(path: str, blanks: Mapping[str, Path]) -> bool:
 
 def _encrypted_names(raw: Mapping[str, Any], stack: StackFile, problems: list[Problem]) -> dict[str, Any]:
     """Which secrets there are; a value that stands in clear is a problem and is never shown."""
-    secrets: dict[str, frozenset[str]] = {}
-    for app, keys in _mapping(raw, ("secrets",), stack, problems).items():
-        inner = _mapping({"secrets": {app: keys}}, ("secrets", app), stack, problems)
-        secrets[app] = frozenset(
-            key for key, value in inner.items() if _is_encrypted(value, ("secrets", app, key), stack, problems)
-        )
+    owned: dict[str, dict[str, frozenset[str]]] = {section: {} for section in _BY_OWNER}
+    for section, owners in owned.items():
+        for owner, keys in _mapping(raw, (section,), stack, problems).items():
+            inner = _mapping({section: {owner: keys}}, (section, owner), stack, problems)
+            owners[owner] = frozenset(
+                key for key, value in inner.items() if _is_encrypted(value, (section, owner, key), stack, problems)
+            )
     named = {
         section: frozenset(
             key
@@ -182,9 +186,9 @@ def _encrypted_names(raw: Mapping[str, Any], stack: StackFile, problems: list[Pr
             if _is_encrypted(value, (section, key), stack, problems)
         )
         for section in ENCRYPTED_SECTIONS
-        if section != "secrets"
+        if section not in _BY_OWNER
     }
-    return {"secrets": secrets, **named}
+    return {**owned, **named}
 
 
 def _mapping(raw: Mapping[str, Any], path: Path, stack: StackFile, problems: list[Problem]) -> Mapping[str, Any]:

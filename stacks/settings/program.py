@@ -35,6 +35,7 @@ class Site:
     access: Access
     secrets: Secrets
     editor_passwords: Mapping[str, pulumi.Output[str]]
+    host_secrets: Secrets
 
 
 def from_pulumi(variables: Mapping[str, str] = os.environ, directory: FilePath | None = None) -> Site:
@@ -66,15 +67,27 @@ def _site(variables: Mapping[str, str], directory: FilePath) -> Site:
     needed = frozenset(needs(dict(settings)))
     reached = access(settings, needed, clear.get("credentials", {}), endpoints)
     if settings.environment == "sandbox" and (
-        problems := guards.resolved_hosts(reached.hosts(), production, _addresses)
+        problems := guards.resolved_hosts(_places(reached, settings), production, _addresses)
     ):
         raise SettingsError(problems)
-    secrets = {
-        app: {key: pulumi.Output.secret(value) for key, value in keys.items()}
-        for app, keys in clear.get("secrets", {}).items()
-    }
+    for name in (raw.get("hosts") or {}).keys() - settings.hosts.keys():
+        pulumi.log.warn(f"the host {name} is left out: this machine has no sshd, so the sandbox has no host")
     passwords = {app: pulumi.Output.secret(value) for app, value in clear.get("editor_passwords", {}).items()}
-    return Site(settings, reached, secrets, passwords)
+    return Site(
+        settings, reached, _by_owner(clear.get("secrets", {})), passwords, _by_owner(clear.get("host_secrets", {}))
+    )
+
+
+def _by_owner(clear: Mapping[str, Mapping[str, str]]) -> Secrets:
+    return {owner: {key: pulumi.Output.secret(value) for key, value in keys.items()} for owner, keys in clear.items()}
+
+
+def _places(reached: Access, settings: Settings) -> dict[str, str]:
+    """Return the host of every connection, by key."""
+    machines = {
+        f"hosts.{name}": machine.connection.address for name, machine in settings.hosts.items() if machine.connection
+    }
+    return reached.hosts() | machines
 
 
 def _configuration() -> tuple[dict[str, Any], dict[str, Any]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, JsonValue
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
@@ -19,6 +19,7 @@ __all__ = ["reference", "undescribed"]
 
 _ENCRYPTED = ", ".join(f"`{NAMESPACE}:{key}`" for key in ENCRYPTED_SECTIONS)
 _CREDENTIALS = " and ".join(f"`{name}` ({what})" for name, what in CREDENTIALS.values())
+_PLAIN_NAMES = {str: "text", int: "number", float: "number", bool: "true or false", JsonValue: "any value"}
 
 _INTRODUCTION = f"""\
 # Configuration
@@ -167,7 +168,7 @@ def _name(annotation: Any) -> str:  # noqa: ANN401 - any annotation
         return f"list of {_type(arguments[0], '')}"
     if origin is dict:
         return f"map of {_type(arguments[1], '')}"
-    return {str: "text", int: "number", float: "number", bool: "true or false"}[annotation]
+    return _PLAIN_NAMES[annotation]
 
 
 def _suffix(annotation: object) -> str:

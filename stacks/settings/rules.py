@@ -12,6 +12,7 @@ from typing import Any
 from components.app_stack.app import App
 from components.app_stack.args import AppStackArgs, Delivery
 from components.app_stack.platform import PlatformArgs
+from components.host.machine_args import LOGIN_SECRETS, MachineArgs
 from components.naming import DOCUMENTED, NamingError, conflicts
 from components.services.vault.args import VaultFoundationArgs
 
@@ -52,6 +53,12 @@ class Draft:
         """The applications that are valid on their own."""
         apps: Mapping[str, AppStackArgs] = self.valid.get("apps", {})
         return apps
+
+    @property
+    def hosts(self) -> Mapping[str, MachineArgs]:
+        """The machines that are valid on their own."""
+        hosts: Mapping[str, MachineArgs] = self.valid.get("hosts", {})
+        return hosts
 
     @property
     def platform(self) -> PlatformArgs | None:
@@ -279,6 +286,25 @@ def _credentials(draft: Draft) -> Iterator[Problem]:
                 yield _unset(draft, ("credentials", key), f"missing secret: `{connection}` needs {what}")
 
 
+def _hosts(draft: Draft) -> Iterator[Problem]:
+    declared: Mapping[str, frozenset[str]] = draft.valid.get("host_secrets", {})
+    known = draft.raw.get("hosts") or {}
+    for name in declared:
+        if name not in known:
+            yield draft.problem(("host_secrets", name), "no such host", did_you_mean(name, known))
+    for name, machine in draft.hosts.items():
+        if machine.connection is None:
+            rule = "is required unless the backends are embedded"
+            yield draft.problem(("hosts", name, "connection"), rule, "Say how the machine is reached")
+        given = declared.get(name, frozenset[str]())
+        for key in sorted(given - machine.secrets - set(LOGIN_SECRETS)):
+            rule = f"is in no `contents` of `factory:hosts.{name}`"
+            wanted = [*machine.secrets, *LOGIN_SECRETS]
+            yield draft.problem(("host_secrets", name, key), rule, did_you_mean(key, wanted))
+        for key in sorted(machine.secrets - given):
+            yield _unset(draft, ("host_secrets", name, key), f"missing secret: the host {name} needs it")
+
+
 def _unset(draft: Draft, path: Path, rule: str) -> Problem:
     """Report a secret that is not there.
 
@@ -316,6 +342,7 @@ _RULES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     _clients,
     _secrets,
     _editor_passwords,
+    _hosts,
     _credentials,
     _delivery,
 )

@@ -11,7 +11,8 @@ from pydantic import Field, StringConstraints
 
 from components.app_stack.args import AppStackArgs
 from components.app_stack.platform import PlatformArgs
-from components.model import Model, about
+from components.host.machine_args import MachineArgs
+from components.model import DnsLabel, Model, about
 from components.services.postgres.args import PostgresFoundationArgs
 from components.services.vault.args import VaultFoundationArgs
 
@@ -20,7 +21,7 @@ from .guards import Environment, Fingerprints
 
 __all__ = ["ENCRYPTED_SECTIONS", "SandboxArgs", "Settings"]
 
-ENCRYPTED_SECTIONS = ("secrets", "credentials", "editor_passwords")
+ENCRYPTED_SECTIONS = ("secrets", "credentials", "editor_passwords", "host_secrets")
 """The only keys whose values stand encrypted in a stack file."""
 
 BackendUrl = Annotated[str, StringConstraints(pattern=r"^(gs|s3|azblob|file|https)://\S+$")]
@@ -100,6 +101,9 @@ class Settings(Model):
     apps: dict[str, AppStackArgs] = Field(
         default={}, description="The applications, each under its name.", json_schema_extra=about("APP-01, NAME-01")
     )
+    hosts: dict[DnsLabel, MachineArgs] = Field(
+        default={}, description="The machines, each under its name.", json_schema_extra=about("section 3")
+    )
     secrets: dict[str, frozenset[str]] = Field(
         default={},
         description="Encrypted values of `<app>/config`, by application and key: exactly its `vault.config_keys`. "
@@ -118,6 +122,13 @@ class Settings(Model):
         "never changed. Otherwise one is generated. Set one with `pulumi config set --secret --path "
         "editor_passwords.APP`.",
         json_schema_extra=about("PG-10, PG-33"),
+    )
+    host_secrets: dict[str, frozenset[str]] = Field(
+        default={},
+        description="Encrypted secrets of the machines, by machine and name: `sudo_password`, `private_key` and "
+        "`passphrase` open it, the others are named in its `contents`. Set one with "
+        "`pulumi config set --secret --path host_secrets.HOST.NAME`.",
+        json_schema_extra=about("section 3"),
     )
     fingerprints: Fingerprints = Field(
         default=Fingerprints(),

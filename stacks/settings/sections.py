@@ -12,22 +12,26 @@ SECTIONS = {
     "postgres_foundation": "factory:postgres:PostgresFoundation",
     "vault_foundation": "factory:vault:VaultFoundation",
     "apps": "factory:app:AppStack",
+    "hosts": "factory:host:Machine",
 }
 """Each section's component type. A component's children carry its type in their URN, so the type finds all of them."""
 
 
-def targets(section: str, stack: str, apps: Iterable[str] = ()) -> list[str]:
-    """Return the `--target` patterns of a section, or of one application written `apps.NAME`.
+def targets(section: str, stack: str, apps: Iterable[str] = (), hosts: Iterable[str] = ()) -> list[str]:
+    """Return the `--target` patterns of a section, or of one application or host, written `apps.NAME`.
 
-    `apps` are the declared applications. Raises SettingsError for a section or application that is not there.
-    Providers need no pattern: the engine always includes them. A pattern of one application cannot meet another's
-    resources, because no application's name begins with another's (NAME-24).
+    `apps` and `hosts` are the declared ones. Raises SettingsError for what is not there. Providers need no pattern: the
+    engine always includes them. A pattern of one application cannot meet another's resources, because no application's
+    name begins with another's (NAME-24); what belongs to a host is called `HOST.ROLE`.
     """
-    name, _, app = section.partition(".")
-    if name not in SECTIONS or (app and name != "apps"):
-        known = [*SECTIONS, *(f"apps.{one}" for one in apps)]
+    name, _, item = section.partition(".")
+    declared = {"apps": apps, "hosts": hosts}
+    if name not in SECTIONS or (item and name not in declared):
+        known = [*SECTIONS, *(f"{kind}.{one}" for kind, names in declared.items() for one in names)]
         raise SettingsError([Problem("", section, "no such section", did_you_mean(section, known))])
-    if app and app not in apps:
-        raise SettingsError([Problem("", key_path(("apps", app)), "no such application", did_you_mean(app, apps))])
-    kind, mine = f"urn:pulumi:{stack}::{NAMESPACE}::{SECTIONS[name]}", f"{app}*" if app else "*"
-    return [f"{kind}::{app or '*'}", f"{kind}$**::{mine}"]
+    if item and item not in declared[name]:
+        rule = "no such application" if name == "apps" else "no such host"
+        raise SettingsError([Problem("", key_path((name, item)), rule, did_you_mean(item, declared[name]))])
+    kind = f"urn:pulumi:{stack}::{NAMESPACE}::{SECTIONS[name]}"
+    mine = f"{item}{'.' if name == 'hosts' else ''}*" if item else "*"
+    return [f"{kind}::{item or '*'}", f"{kind}$**::{mine}"]

@@ -34,6 +34,15 @@ ENDPOINTS: dict[str, Any] = {
         "context": "sandbox",
         "ca_cert_pem": "PEM OF KUBERNETES\n",
     },
+    "ssh": {
+        "address": "127.0.0.1",
+        "port": 12022,
+        "user": "sandbox",
+        "host_key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI" + "B" * 43,
+        "identity_file": "/home/sandbox/client",
+        "root": "/home/sandbox/host",
+        "python": "python3",
+    },
 }
 """What a sandbox supervisor writes, with recognisable values."""
 

@@ -100,7 +100,11 @@ def test_a_section_is_found_by_the_type_of_its_component() -> None:
         "urn:pulumi:lab::factory::factory:app:AppStack::webapp",
         "urn:pulumi:lab::factory::factory:app:AppStack$**::webapp*",
     ]
-    assert set(SECTIONS) == {"vault_foundation", "postgres_foundation", "apps"}
+    assert targets("hosts.pi", "lab", hosts=["pi", "pi-2"]) == [
+        "urn:pulumi:lab::factory::factory:host:Machine::pi",
+        "urn:pulumi:lab::factory::factory:host:Machine$**::pi.*",
+    ]
+    assert set(SECTIONS) == {"vault_foundation", "postgres_foundation", "apps", "hosts"}
 
 
 @pytest.mark.parametrize(
@@ -109,12 +113,13 @@ def test_a_section_is_found_by_the_type_of_its_component() -> None:
         ("vault", "Did you mean `vault_foundation`?"),
         ("apps.webap", "Did you mean `webapp`?"),
         ("vault_foundation.x", "Did you mean `vault_foundation`?"),
-        ("nonsense", "Known here: apps, apps.webapp, postgres_foundation, vault_foundation."),
+        ("nonsense", "Known here: apps, apps.webapp, hosts, hosts.gateway, postgres_foundation, vault_foundation."),
+        ("hosts.gatway", "Did you mean `gateway`?"),
     ],
 )
 def test_an_unknown_section_is_refused(section: str, advice: str) -> None:
     with pytest.raises(SettingsError, match=re.escape(advice)):
-        targets(section, "lab", ["webapp"])
+        targets(section, "lab", ["webapp"], ["gateway"])
 
 
 def test_a_problem_is_one_line_with_place_value_rule_and_fix() -> None:

@@ -115,7 +115,7 @@ def test_a_section_that_is_encrypted_as_a_whole_is_refused(tmp_path: Path) -> No
     values = {key: value for key, value in SANDBOX.items() if key != "platform"}
     message = refusal(values, {**SECRETS, "platform": SANDBOX["platform"]}, write_endpoints(tmp_path))
     assert "factory:platform: only `factory:secrets`, `factory:credentials`" in message
-    assert "`factory:editor_passwords` hold encrypted values" in message
+    assert "`factory:host_secrets` hold encrypted values" in message
 
 
 def test_all_problems_come_together(tmp_path: Path) -> None:
