@@ -341,7 +341,7 @@ class Recovery:
         known = ranking.candidates if ranking else ()
         refused = "; ".join(f"{item.node}:{item.directory}: {', '.join(item.reasons)}" for item in known)
         if not refused:
-            return f"{volume.pv_name}: no replica directory on {nodes}: the data is lost, provision a fresh volume (LHR-003)"
+            return f"{volume.pv_name}: no replica directory on {nodes}: the data is lost, provision a fresh volume"
         return (
             f"{volume.pv_name}: no usable directory on {nodes} (likely unrecoverable, nothing was touched): {refused}"
         )

@@ -95,6 +95,7 @@ RULES: dict[str, Rule] = {
     "zero-as-hole": Rule(_W, "as asked, a written zero does not hide what lies below it"),
     "read-errors": Rule(_W, "what could not be read is zero in the image; the manifest lists it"),
     "not-verified": Rule(_N, "what was written was not read back"),
+    "sizes-differ": Rule(_W, "what a smaller one does not have counts as zeros"),
     # Circumstances that only the caller knows (LHR-033)
     "live": Rule(_R, "a live Replica object refers to this directory"),
     "size-unexpected": Rule(_R, "another volume, or an older state of this one", acceptable=True),
