@@ -108,11 +108,13 @@ class JumpConnections:
         return tunnel
 
     async def close(self) -> None:
-        """Disconnect from all."""
-        for task in self._open.values():
+        """Disconnect from all, the farthest first."""
+        for task in reversed(self._open.values()):
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError, UnreachableError):
-                (await task).close()
+                connection = await task
+                connection.close()
+                await connection.wait_closed()
         self._open.clear()
 
 
@@ -129,6 +131,7 @@ class SshTransport:
         self.host = host
         self._login = login or Login()
         self._jumps = jumps or JumpConnections()
+        self._own_jumps = jumps is None
         self._connection: asyncssh.SSHClientConnection | None = None
         self._dialling = asyncio.Lock()
 
@@ -158,6 +161,8 @@ class SshTransport:
             with contextlib.suppress(OSError, asyncssh.Error):
                 await self._connection.wait_closed()
             self._connection = None
+        if self._own_jumps:
+            await self._jumps.close()
 
     async def _connected(self) -> asyncssh.SSHClientConnection:
         async with self._dialling:
@@ -273,8 +278,10 @@ async def _explained(place: str, host: str, seconds: float, ssh_config: str | No
         ignored = not_followed(ssh_config, host)
         hint = f" (not followed in the SSH configuration file: {', '.join(map(str, ignored))})" if ignored else ""
         raise UnreachableError(f"{place} refuses the login: {_reason(error)}{hint}") from None
-    except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError):
-        raise UnreachableError(f"the private key for {place} cannot be read: it or its passphrase is wrong") from None
+    except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError) as error:
+        raise UnreachableError(
+            f"the private key for {place} cannot be read: it or its passphrase is wrong ({_reason(error)})"
+        ) from None
     except asyncssh.ConfigParseError as error:
         raise UnreachableError(f"the SSH configuration for {place} cannot be followed: {_reason(error)}") from None
     except (OSError, asyncssh.Error) as error:
@@ -283,7 +290,7 @@ async def _explained(place: str, host: str, seconds: float, ssh_config: str | No
 
 def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and (error.errno or 0) > 0:
-        return os.strerror(error.errno or 0)
+        return f"{error.filename}: " * bool(error.filename) + os.strerror(error.errno or 0)
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return " ".join(str(error).split()).rstrip(".") or type(error).__name__

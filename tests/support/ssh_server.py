@@ -44,8 +44,8 @@ def sshd() -> str | None:
 
 
 @contextmanager
-def ssh_server(folder: Path) -> Iterator[SshServer]:
-    """Run a server whose keys and log lie in the folder."""
+def ssh_server(folder: Path, **further: str) -> Iterator[SshServer]:
+    """Run a server whose keys and log lie in the folder; `further` are settings of its configuration file."""
     program = sshd()
     assert program is not None
     for name in ("host", "user"):
@@ -66,6 +66,7 @@ def ssh_server(folder: Path) -> Iterator[SshServer]:
         "PidFile": "none",
         "AcceptEnv": "GREETING PULUMI_COMMAND_*",
         "Subsystem": "sftp internal-sftp",
+        **further,
     }
     (folder / "config").write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
     if os.geteuid() == 0:

@@ -26,7 +26,6 @@ from toolchain.plugins.kit import (
 
 from .inputs import Inputs, for_preview, normalised, problems
 from .loop import Loop, Work
-from .ownership import kept, presumed
 from .report import report
 from .roles import Roles
 
@@ -149,7 +148,7 @@ class HostStateHandler(Handler):
         request = {
             "document": document,
             "resource": inputs.role,
-            "owned": kept(outputs.get("owned") or {}, elsewhere),
+            "owned": _not_of_others(outputs.get("owned") or {}, elsewhere),
             "key": outputs.get("hash_key") or secrets.token_hex(_KEY_BYTES),
         }
         return request, blobs
@@ -193,11 +192,9 @@ class HostStateHandler(Handler):
         request, blobs = self._request(context, inputs, outputs)
         if delete:
             request["delete"] = True
-        actions: list[dict[str, Any]] = []
 
         def planned(plan: Properties) -> None:
-            actions.extend(plan["plan"]["actions"])
-            report(changes(inputs.host.place, inputs.role, actions))
+            report(changes(inputs.host.place, inputs.role, plan["plan"]["actions"]))
             problems = [f"{each['item']}: {each['message']}" for each in plan["plan"].get("problems", ())]
             if problems:
                 raise HostError(f"{inputs.host.place}: nothing was changed: {'; '.join(problems)}")
@@ -214,7 +211,7 @@ class HostStateHandler(Handler):
         try:
             done = self._loop.run(context, work)
         except LostError as error:
-            result["owned"] = presumed(result["owned"], actions)
+            # What was created is in the host's own journal until the next run.
             raise InitializationError(identity, {**result, "interrupted": True}, [f"{error}."]) from None
         except AgentError as error:
             if error.details.get("owned") is None or (created and not error.details.get("applied")):
@@ -224,6 +221,14 @@ class HostStateHandler(Handler):
         except HostError as error:
             raise ProviderError(f"{error}.") from None
         return {**result, "owned": done["owned"]}
+
+
+def _not_of_others(owned: Properties, elsewhere: set[tuple[str, str]]) -> Properties:
+    """Leave out what another resource of this run wants now: it is not removed from under it."""
+    return {
+        kind: {key: note for key, note in items.items() if (kind, key) not in elsewhere}
+        for kind, items in owned.items()
+    }
 
 
 def _reasons(error: AgentError) -> list[str]:
