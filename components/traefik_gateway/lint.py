@@ -162,7 +162,9 @@ def _routers(
             said = f"leads to {router.services[0]}, which this guest does not define"
             yield warning("TPX-265", guest.label, f"{place}.service", said)
         if f"{place}.priority" not in keys and len({other.services for other in routers}) > 1:
-            said = "names no priority, so it gets 1 like the others: which of two rules that overlap wins is left to chance"
+            said = (
+                "names no priority, so it gets 1 like the others: which of two overlapping rules wins is left to chance"
+            )
             yield notice("TPX-158", guest.label, place, said)
         for name in (*router.entrypoints, *router.middlewares):
             if name != name.strip():
