@@ -110,3 +110,8 @@ def missing_keys(text: str | None, keys: Mapping[str, str]) -> list[str]:
     """Name the keys whose exact line is not in the text."""
     lines = set((text or "").splitlines())
     return sorted(name for name, line in keys.items() if line not in lines)
+
+
+def shown_keys(text: str | None) -> list[str]:
+    """Give the lines that hold keys, for a report of what changes."""
+    return [line for line in (text or "").splitlines() if key_body(line) is not None]

@@ -23,7 +23,11 @@ def merge(text: str | None, notation: str, values: Mapping[str, Any], absent: Se
     old = load(text, notation)
     new = _without(_merged(old, values), absent)
     # An unchanged meaning keeps the file's own spelling.
-    return text if text is not None and text.strip() and new == old else f"{json.dumps(new, indent=2)}\n"
+    return (
+        text
+        if text is not None and text.strip() and json.dumps(new) == json.dumps(old)
+        else f"{json.dumps(new, indent=2)}\n"
+    )
 
 
 def load(text: str | None, notation: str) -> dict[str, Any]:
@@ -81,7 +85,9 @@ def _merged(old: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]
 
 def _same(one: Any, other: Any) -> bool:
     """Compare as JSON does: ``true`` is not ``1``, and ``1.0`` is ``1``."""
-    return isinstance(one, bool) is isinstance(other, bool) and bool(one == other)
+    if type(one) in (int, float) and type(other) in (int, float):
+        return bool(one == other)
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
 def _without(values: dict[str, Any], absent: Sequence[Sequence[str]]) -> dict[str, Any]:
@@ -153,9 +159,12 @@ class _Ini:
                     return
                 if old.strip():
                     last = number
-        if last is None and section:
-            self.lines.append((section, None, f"[{section}]"))
-        self.lines.insert(len(self.lines) if last is None and section else (last or -1) + 1, (section, key, line))
+        if last is not None:
+            self.lines.insert(last + 1, (section, key, line))
+        elif section:
+            self.lines += [(section, None, f"[{section}]"), (section, key, line)]
+        else:
+            self.lines.insert(0, (section, key, line))
 
     def drop(self, path: Sequence[str]) -> None:
         """Remove a key, or a whole section."""

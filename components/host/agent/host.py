@@ -1,4 +1,4 @@
-"""The host as the agent sees it: the prefix of its paths, names of users, the hashes of secrets, its programs."""
+"""The host as the agent sees it: its paths' prefix, names of users, hashes of secrets, its programs."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _SHORTEST_SECRET = 4
 class Host:
     """One host, or one directory tree that stands for it.
 
-    ``system`` tells whether its packages, users, kernel and services may be managed: below a prefix only a test's double
-    of the programs makes that sensible.
+    ``system`` tells whether its packages, users, kernel and services may be managed: below a prefix that makes sense
+    only with a double of the programs.
     """
 
     def __init__(self, root: str = "/", runner: Runner | None = None, *, system: bool | None = None) -> None:

@@ -20,10 +20,26 @@ def unit(sections: Mapping[str, Mapping[str, Any]]) -> str:
         lines = [f"[{line(section)}]"]
         for directive in sorted(sections[section]):
             values = sections[section][directive]
-            for value in values if isinstance(values, (list, tuple)) else [values]:
-                lines.append(f"{line(directive)}={line(value)}")
+            each = values if isinstance(values, (list, tuple)) else [values]
+            lines += [f"{line(directive)}={line(value)}" for value in each]
         parts.append("\n".join(lines) + "\n")
     return "\n".join(parts)
+
+
+def sections(text: str) -> dict[str, dict[str, Any]]:
+    """Read a unit file back, to show what it really says; what is no directive is left out."""
+    found: dict[str, dict[str, Any]] = {}
+    section: dict[str, Any] = {}
+    for text_line in text.splitlines():
+        if text_line.startswith("[") and text_line.endswith("]"):
+            section = found.setdefault(text_line[1:-1], {})
+        elif "=" in text_line and text_line[0] not in "#;":
+            name, _, value = text_line.partition("=")
+            section.setdefault(name.strip(), []).append(value.strip())
+    return {
+        name: {key: values[0] if len(values) == 1 else values for key, values in directives.items()}
+        for name, directives in found.items()
+    }
 
 
 def repository(entry: Mapping[str, Any], key_path: str) -> str:
