@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from cli import recover
 from cli.errors import CommandError
 from cli.reporting import report
 from sandbox.errors import SandboxError
@@ -26,6 +27,7 @@ sandbox_app = typer.Typer(help="The embedded backends of the sandbox stack.", no
 config_app = typer.Typer(help="The stacks' configuration files.", no_args_is_help=True)
 app.add_typer(sandbox_app, name="sandbox")
 app.add_typer(config_app, name="config")
+app.add_typer(recover.app, name="recover")
 host_key_app = typer.Typer(help="The keys of machines that are reached over SSH.", no_args_is_help=True)
 app.add_typer(host_key_app, name="host-key")
 
@@ -185,7 +187,7 @@ def run_tests(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="The benchmark: engine.")],
+    name: Annotated[str, typer.Argument(help="The benchmark: engine, merge.")],
     quick: Annotated[bool, typer.Option("--quick", help="Fewer and smaller cases.")] = False,
     as_json: JsonOption = False,
 ) -> None:
