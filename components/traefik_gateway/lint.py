@@ -90,9 +90,7 @@ def _text(guest: Guest, readings: list[Reading], block_id: str) -> Iterator[Find
     inside = range(block.start, block.end) if block else range(0)
     for reading in readings:
         if reading.inside and _offset(guest.notes, reading.line) not in inside:
-            said = (
-                f"line {reading.line}: a label begins within the line, and this plugin reads it: {reading.text.strip()}"
-            )
+            said = f"line {reading.line}: a label begins within the line, in a comment or a sentence, and becomes live"
             yield warning("TPX-263", guest.label, reading.key, said)
         if reading.text.endswith("\r"):
             said = f"line {reading.line} ends in CR LF, and the plugin takes the CR into the value: save it with LF"
