@@ -45,7 +45,7 @@ def test_from_a_lost_control_plane_to_the_files(fast_path: Path) -> None:
 
 
 def test_mutations_happen_in_the_required_order(fast_path: Path) -> None:
-    """LHT-014: data first, then scale down, claim, Volume, ticket, format, copy, ticket away, PersistentVolume, claim."""
+    """LHT-014: data first, then scale down, claim, Volume, ticket, format, copy, ticket away, PV, claim."""
     site = make_site(fast_path)
     order: list[str] = []
     for node in site.nodes.values():

@@ -176,6 +176,8 @@ class Killer:
 
     def __init__(self, at: int | None = None, *, after: bool = False) -> None:
         self.calls = 0
+        self.log: list[str] = []
+        """What each call was, from the first."""
         self._at = at
         self._after = after
 
@@ -183,8 +185,9 @@ class Killer:
         """Wrap an object so that each of its public methods counts."""
         return _Watched(target, self)
 
-    def call(self, work: Callable[[], Any]) -> Any:
+    def call(self, what: str, work: Callable[[], Any]) -> Any:
         self.calls += 1
+        self.log.append(what)
         if self.calls == self._at and not self._after:
             raise Killed
         result = work()
@@ -202,4 +205,4 @@ class _Watched:
         found = getattr(self._target, name)
         if not callable(found):
             return found
-        return lambda *given, **named: self._killer.call(lambda: found(*given, **named))
+        return lambda *given, **named: self._killer.call(name, lambda: found(*given, **named))

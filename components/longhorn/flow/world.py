@@ -8,6 +8,7 @@ from pathlib import Path
 
 from .agent import Agent
 from .interfaces import Clock, Cluster, Document, Node, NodeError
+from .patience import PatientCluster
 from .volumes import FlowSettings
 
 __all__ = ["Consent", "Dumped", "World"]
@@ -38,6 +39,10 @@ class World:
     state: Path
     settings: FlowSettings
     _agents: dict[str, Agent] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Read patiently from now on."""
+        self.cluster = PatientCluster(self.cluster, self.clock)
 
     def agent(self, node: str) -> Agent:
         """Return the recovery library on a node. Raises NodeError for one that is not configured."""

@@ -22,7 +22,8 @@ from .backup import backup
 from .directory import read_replica
 from .errors import BadInputError, RecoveryError, Status
 from .image import verify
-from .inspection import inspect
+from .in_use import users_of
+from .inspection import files_of, inspect
 from .merge import merge
 
 __all__ = ["main", "scan", "space"]
@@ -50,7 +51,9 @@ def scan(directory: Path) -> list[dict[str, Any]]:
     if not directory.is_dir():
         return []
     found = sorted(path for path in directory.iterdir() if path.is_dir() and not path.is_symlink())
-    return [inspect(read_replica(path)).as_dict() for path in found]
+    replicas = [read_replica(path) for path in found]
+    users = users_of([file for replica in replicas for file in files_of(replica)])
+    return [inspect(replica, users=users).as_dict() for replica in replicas]
 
 
 def space(directory: Path) -> dict[str, Any]:
