@@ -48,29 +48,35 @@ def _real(host: Host, planning: Planning, action: Action, entry: Mapping[str, An
     if kind == "repositories":
         return _content(host, names.repository_path(key), "")
     if kind == "merges":
-        real = edit_merge.load(planning.file(key)["text"], entry["format"])
-        wanted = [path for path in edit_merge.leaves(entry.get("values", {})) if edit_merge.holds(real, path)]
-        found: dict[str, Any] = {}
-        for path in [*wanted, *(tuple(path) for path in entry.get("absent", ()) if edit_merge.holds(real, path))]:
+        return {"values": _merged(planning.file(key)["text"], entry)}
+    if kind == "authorized_keys":
+        return {"keys": _keys((planning.fact(kind, key) or {}).get("text") or "", entry)}
+    if kind == "mounts" and "options" in before:
+        options = before.pop("options").split(",")
+        before.update(options=[each for each in options if each != "nofail"], nofail="nofail" in options)
+    return _unit(host, key, before, entry) if kind == "units" else before
+
+
+def _merged(text: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Show what a foreign file has at the keys that the document names."""
+    real = edit_merge.load(text, entry["format"])
+    wanted = [*edit_merge.leaves(entry.get("values", {})), *(tuple(path) for path in entry.get("absent", ()))]
+    found: dict[str, Any] = {}
+    for path in wanted:
+        if edit_merge.holds(real, path):
             part = found
             for step in path[:-1]:
                 part = part.setdefault(step, {})
             part[path[-1]] = edit_merge.lookup(real, path)
-        return {"values": found}
-    if kind == "authorized_keys":
-        wanted_lines = {line: name for name, line in entry.get("keys", {}).items()}
-        lines = (planning.fact(kind, key) or {}).get("text") or ""
-        numbered = enumerate(line for line in lines.splitlines() if line.strip())
-        shown = {wanted_lines.get(line, f"line-{number + 1}"): line for number, line in numbered}
-        return {
-            "keys": shown if entry.get("exclusive") else {n: line for n, line in shown.items() if line in wanted_lines}
-        }
-    if kind == "mounts" and "options" in before:
-        options = before.pop("options").split(",")
-        return {**before, "options": [each for each in options if each != "nofail"], "nofail": "nofail" in options}
-    if kind == "units":
-        return _unit(host, key, before, entry)
-    return before
+    return found
+
+
+def _keys(text: str, entry: Mapping[str, Any]) -> dict[str, str]:
+    """Show the lines that the document names, and all others only where it wants none."""
+    wanted = {line: name for name, line in entry.get("keys", {}).items()}
+    lines = [line for line in text.splitlines() if line.strip()]
+    shown = {wanted.get(line, f"line-{number}"): line for number, line in enumerate(lines, 1)}
+    return {name: line for name, line in shown.items() if entry.get("exclusive") or line in wanted}
 
 
 def _unit(host: Host, name: str, before: dict[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 
 from .errors import AgentError, invalid
 from .host import Host
@@ -192,7 +191,7 @@ class Agent:
             apply = Apply(
                 self._host,
                 planning,
-                token=secrets.token_hex(8),
+                token=os.urandom(8).hex(),
                 blob=self._caller.blob,
                 progress=lambda told: self._caller.send({"event": "progress", **told}),
             )
@@ -228,7 +227,7 @@ class Agent:
         owned = with_journal(owned, facts.get("journal"))
         keyed = self._host.keyed_hash
         self._planning = plan(Planning(document, facts, owned, resource=resource, keyed_hash=keyed))
-        self._plan_id = secrets.token_hex(8)
+        self._plan_id = os.urandom(8).hex()
         return self._planning
 
     def _use_root(self, request: dict[str, Any]) -> None:
@@ -272,7 +271,7 @@ def main() -> int:
                 reply = {"event": "result", "kind": request.get("kind"), **agent.answer(request)}
             except AgentError as error:
                 reply = {"event": "error", "error": agent.public(error)}
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 the caller is told also of a mistake in the agent
                 from .applying import unforeseen
 
                 reply = {"event": "error", "error": agent.public(unforeseen(error))}

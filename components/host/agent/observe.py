@@ -60,9 +60,9 @@ def _one(host: Host, check: Mapping[str, Any]) -> dict[str, Any]:
     timeout = float(check.get("timeout", _DEFAULT_SECONDS))
     kinds = {"command": _command, "http": _http, "port": _port, "unit": _unit, "file": _file}
     kind = next((name for name in kinds if name in check), None)
+    if kind is None:
+        return {"error": f"a check needs one of {', '.join(kinds)}"}
     try:
-        if kind is None:
-            raise AgentError("invalid", f"a check needs one of {', '.join(kinds)}")
         shown = {"error": None, **kinds[kind](host, check, timeout)}
     except (OSError, ValueError, AgentError) as error:
         shown = {"error": getattr(error, "strerror", None) or str(getattr(error, "reason", error))}

@@ -100,12 +100,12 @@ def _marks(
         calls["mask" if masked else "unmask"].append(name)
     if enabled is None:
         return
-    is_enabled = fact["enabled"] in _ENABLED
+    is_enabled = None if fact["load"] == "not-found" else fact["enabled"] in _ENABLED
     if enabled and fact["enabled"] in _CANNOT and not files_change:
         raise Refusal(
             f"it cannot be enabled, for it is {fact['enabled']} (it has no [Install] section): remove enabled"
         )
-    if enabled != is_enabled or (files_change and fact["load"] == "not-found"):
+    if enabled != is_enabled:
         changes["enabled"] = [is_enabled, enabled]
         calls["enable" if enabled else "disable"].append(name)
 
@@ -139,7 +139,7 @@ def services(planning: Planning) -> None:
     changed, unsure = planning.changed() | set(planning.owed), planning.unsure()
     for name in sorted(wanted, key=lambda each: (wanted[each].get("order", 0), each)):
         entry, item = wanted[name], f"units:{name}"
-        if entry.get("state") == "absent":
+        if entry.get("state") == "absent" or any(problem["item"] == item for problem in planning.problems):
             continue
         fact = planning.fact("units", name) or _NOTHING
         active = fact["active"] in RUNNING
