@@ -10,12 +10,10 @@ from components.longhorn.recovery import (
     DamagedError,
     MergeOptions,
     RefusedError,
-    inspection,
     merge,
     open_volume,
     read_replica,
 )
-from components.longhorn.recovery.in_use import Users
 from tests.recovery.model.engine import Engine, play
 from tests.recovery.model.layers import BLOCK, content, make_replica
 from tests.recovery.model.witness import witness
@@ -24,10 +22,7 @@ CHAINS, LONG_CHAINS = 300, 20_000
 ON_DISK = 12
 
 
-@pytest.fixture(autouse=True)
-def _nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Looking at all processes of the machine takes longer than a merge here, and has its own test."""
-    monkeypatch.setattr(inspection, "users_of", lambda _files: Users({}))
+pytestmark = pytest.mark.usefixtures("nobody_else")
 
 
 def check(engine: Engine, folder: Path) -> None:

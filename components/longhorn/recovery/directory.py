@@ -18,7 +18,7 @@ from .replica import Chain, Layer, Replica
 ALIGNMENT = 2 << 20
 """Longhorn rounds the size of a volume up to this many bytes, when it is made and when it is expanded (GLK-009)."""
 _SECTOR = 512
-_RENAMED = re.compile(rf"{metadata.REPLICA_NAME.pattern}(?![0-9a-zA-Z]).*", re.ASCII | re.DOTALL)
+_RENAMED = re.compile(rf"{metadata.REPLICA_NAME.pattern}(?![0-9a-zA-Z-]).*", re.ASCII | re.DOTALL)
 _LEFTOVER = re.compile(r".*\.(?:tmp|snap_tmp)|volume-delta-.*\.img(?:\.meta)?", re.DOTALL)
 _KNOWN = re.compile(r"volume\.meta|revision\.counter|volume-(?:head|snap)-.*\.img(?:\.meta|\.checksum)?", re.DOTALL)
 
