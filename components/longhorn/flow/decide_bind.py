@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from .decide_stop import scale_down, strip_terminating
 from .facts import ClusterFacts, deep, uid
-from .interfaces import Document, Ref, name_of
+from .interfaces import Document, Ref
 from .steps import Act, Create, Delete, Done, Patch, Step, Stop, Wait
 from .volumes import FlowSettings, VolumeInput
 
@@ -169,8 +169,3 @@ def _kept(dumped: Document | None, part: str) -> dict[str, str]:
     """Keep what people and their tools wrote, not what controllers did."""
     found = deep(dumped, "metadata", part) or {}
     return {key: value for key, value in found.items() if not key.startswith(_DROPPED_ANNOTATIONS)}
-
-
-def described(document: Document) -> str:
-    """Name an object for a report."""
-    return f"{document['kind']} {name_of(document)}"

@@ -31,8 +31,7 @@ class KubernetesCluster:
     @classmethod
     def from_file(cls, kubeconfig: Path, context: str | None = None) -> KubernetesCluster:
         """Open the cluster of a context of a kubeconfig file. Raises ClusterError when it cannot be used."""
-        from kubernetes import config  # noqa: PLC0415 - only where a cluster is opened
-
+        config = _configuration()
         try:
             return cls(config.new_client_from_config(config_file=str(kubeconfig), context=context))
         except (config.ConfigException, OSError) as error:
@@ -42,8 +41,7 @@ class KubernetesCluster:
     @classmethod
     def from_document(cls, kubeconfig: Mapping[str, Any], context: str | None = None) -> KubernetesCluster:
         """Open the cluster of a parsed kubeconfig. Raises ClusterError when it cannot be used."""
-        from kubernetes import config  # noqa: PLC0415 - only where a cluster is opened
-
+        config = _configuration()
         try:
             return cls(config.new_client_from_config_dict(dict(kubeconfig), context=context))
         except config.ConfigException as error:
@@ -153,6 +151,12 @@ class KubernetesCluster:
             raise ClusterError(answer.status, f"{method} {path}: {answer.status} {_words(content)}")
         result: Document = json.loads(content)
         return result
+
+
+def _configuration() -> Any:  # noqa: ANN401 - the official client publishes no types
+    from kubernetes import config  # noqa: PLC0415 - only where a cluster is opened
+
+    return config
 
 
 def _below(ref: Ref, subresource: str) -> str:

@@ -1,0 +1,260 @@
+"""Kubernetes' and Longhorn's objects in one file, verified before it counts (BKP-010 .. BKP-020).
+
+Objects, not bytes of volumes: a dump brings back what a claim belongs to, never what is in it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import yaml
+
+from .facts import deep
+from .interfaces import KINDS, Cluster, ClusterError, Document, name_of
+from .inventory import Inventory
+
+__all__ = ["Check", "Dump", "DumpError", "collect", "parse", "sanitised", "verify"]
+
+_DRIVER: Final = "driver.longhorn.io"
+_KINDS: Final = (
+    "PersistentVolume",
+    "PersistentVolumeClaim",
+    "longhorn.Volume",
+    "longhorn.Engine",
+    "longhorn.Replica",
+    "longhorn.Setting",
+    "longhorn.Node",
+    "longhorn.RecurringJob",
+    "longhorn.BackupTarget",
+    "longhorn.BackupVolume",
+    "longhorn.Backup",
+    "longhorn.BackingImage",
+    "longhorn.Orphan",
+)
+_INDEX: Final = "FactoryDumpIndex"
+_VERSION: Final = 1
+_SERVER_FIELDS: Final = (
+    "resourceVersion",
+    "uid",
+    "creationTimestamp",
+    "managedFields",
+    "ownerReferences",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "finalizers",
+    "generation",
+    "selfLink",
+)
+_SERVER_ANNOTATIONS: Final = (
+    "kubectl.kubernetes.io/last-applied-configuration",
+    "pv.kubernetes.io/bind-completed",
+    "pv.kubernetes.io/bound-by-controller",
+)
+
+
+class DumpError(Exception):
+    """A dump is not good; the message says why, and nothing was replaced by it."""
+
+
+@dataclass(frozen=True)
+class Dump:
+    """Objects by kind (a key of KINDS), and what is known beside them."""
+
+    objects: Mapping[str, tuple[Document, ...]]
+    index: Mapping[str, Any]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many objects of each kind."""
+        return {kind: len(items) for kind, items in self.objects.items()}
+
+    @property
+    def taken(self) -> str:
+        """When, in UTC; empty in dumps of the described script."""
+        return str(self.index.get("taken", ""))
+
+    def of(self, kind: str) -> tuple[Document, ...]:
+        """Return the objects of a kind."""
+        return self.objects.get(kind, ())
+
+    def find(self, kind: str, name: str, namespace: str = "") -> Document | None:
+        """Return one object."""
+        for item in self.of(kind):
+            if name_of(item) == name and namespace in {"", item["metadata"].get("namespace")}:
+                return item
+        return None
+
+    def text(self) -> str:
+        """Return the file: the index, then one List for each kind."""
+        lists = [{"apiVersion": "v1", "kind": "List", "items": list(items)} for items in self.objects.values()]
+        index = {"apiVersion": "factory/v1", "kind": _INDEX, **self.index, "counts": self.counts}
+        return yaml.safe_dump_all([index, *lists], sort_keys=False, allow_unicode=True)
+
+
+@dataclass(frozen=True)
+class Check:
+    """What a dump is good for."""
+
+    counts: Mapping[str, int]
+    age_seconds: float | None
+    matches: tuple[str, ...]
+    """Claims with their PersistentVolume and their Volume."""
+    mismatches: tuple[str, ...]
+    problems: tuple[str, ...]
+    """Why it is not good."""
+
+    @property
+    def good(self) -> bool:
+        """Whether it may be relied upon."""
+        return not self.problems
+
+
+def collect(cluster: Cluster, now: float, *, inventory: Inventory | None = None, versions: Mapping[str, str]) -> Dump:
+    """Read everything. A kind that is not served is noted; any other trouble raises ClusterError."""
+    objects, absent = {}, []
+    for kind in _KINDS:
+        try:
+            objects[kind] = tuple(_clean(item) for item in cluster.list(kind))
+        except ClusterError as error:
+            if not error.missing:
+                raise
+            absent.append(kind)
+    index = {
+        "version": _VERSION,
+        "taken": datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds"),
+        "versions": dict(versions),
+        "absent": absent,
+        "workloads": _workloads(cluster),
+        "directories": [
+            {"node": node, "directory": directory, "kib": size}
+            for (node, directory), size in sorted((inventory.sizes if inventory else {}).items())
+        ],
+    }
+    return Dump(objects, index)
+
+
+def parse(text: str) -> Dump:
+    """Read a dump, also one of the described script: Lists, single objects, empty documents (BKP-050).
+
+    Raises DumpError.
+    """
+    objects: dict[str, list[Document]] = {}
+    index: Mapping[str, Any] = {}
+    try:
+        documents = list(yaml.safe_load_all(text))
+    except yaml.YAMLError as error:
+        message = f"no YAML: {' '.join(str(error).split())}"
+        raise DumpError(message) from error
+    for document in documents:
+        if document is None:
+            continue
+        if not isinstance(document, dict):
+            message = f"a document is no object but {type(document).__name__}"
+            raise DumpError(message)
+        if document.get("kind") == _INDEX:
+            index = {key: value for key, value in document.items() if key not in {"apiVersion", "kind", "counts"}}
+            continue
+        items = document["items"] if document.get("kind") == "List" and "items" in document else [document]
+        for item in items or []:
+            kind = _kind(item)
+            if kind:
+                objects.setdefault(kind, []).append(item)
+    return Dump({kind: tuple(items) for kind, items in objects.items()}, index)
+
+
+def verify(dump: Dump, now: float, *, previous: Dump | None = None) -> Check:
+    """Judge a dump (BKP-013, BKP-020, BKP-049): empty, shrunk to nothing, or Volumes missing is not good."""
+    problems = []
+    if not any(dump.counts.values()):
+        problems.append("it is empty")
+    volumes = {name_of(item) for item in dump.of("longhorn.Volume")}
+    ours = [pv for pv in dump.of("PersistentVolume") if deep(pv, "spec", "csi", "driver") == _DRIVER]
+    if len(volumes) < len(ours):
+        problems.append(f"{len(volumes)} Volumes for {len(ours)} PersistentVolumes of Longhorn")
+    engines = {str(deep(item, "spec", "volumeName") or "") for item in dump.of("longhorn.Engine")}
+    orphaned = sorted(engines - volumes - {""})
+    if orphaned:
+        problems.append(f"engines without their Volume: {', '.join(orphaned)}; applying it would fail (FM-22)")
+    if previous is not None:
+        gone = [kind for kind, count in previous.counts.items() if count and not dump.counts.get(kind)]
+        problems += [f"no {kind} any more: the dump before had {previous.counts[kind]}" for kind in gone]
+    matches, mismatches = _relations(dump, volumes)
+    age = None
+    if dump.taken:
+        age = now - datetime.fromisoformat(dump.taken).timestamp()
+    return Check(dump.counts, age, tuple(matches), tuple(mismatches), tuple(problems))
+
+
+def sanitised(document: Document) -> Document:
+    """Return an object as a person would have written it: nothing that the server or a controller filled in.
+
+    A PersistentVolume keeps no claim and is set to Retain; a claim stays pinned to its volume (BKP-041, BKP-042).
+    """
+    metadata = {key: value for key, value in document["metadata"].items() if key not in _SERVER_FIELDS}
+    annotations = metadata.get("annotations") or {}
+    metadata["annotations"] = {key: value for key, value in annotations.items() if key not in _SERVER_ANNOTATIONS}
+    spec = dict(document.get("spec") or {})
+    if document["kind"] == "PersistentVolume":
+        spec.pop("claimRef", None)
+        spec["persistentVolumeReclaimPolicy"] = "Retain"
+    if _kind(document) == "longhorn.Volume":
+        # Where it was attached, and what its migration wanted, belongs to the day of the dump.
+        for key in ("nodeID", "lastAttachedBy", "migrationNodeID", "restoreVolumeRecurringJob"):
+            spec.pop(key, None)
+    rest = {key: value for key, value in document.items() if key not in {"metadata", "spec", "status"}}
+    return {**rest, "metadata": metadata, **({"spec": spec} if spec else {})}
+
+
+def digest(text: str) -> str:
+    """Return the SHA-256 of a dump's file."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _relations(dump: Dump, volumes: set[str]) -> tuple[list[str], list[str]]:
+    matches, mismatches = [], []
+    pvs = {name_of(item): item for item in dump.of("PersistentVolume")}
+    for claim in dump.of("PersistentVolumeClaim"):
+        place = f"{claim['metadata'].get('namespace')}/{name_of(claim)}"
+        bound = str(deep(claim, "spec", "volumeName") or "")
+        if not bound:
+            mismatches.append(f"{place} is bound to nothing")
+        elif bound not in pvs:
+            mismatches.append(f"{place} is bound to {bound}, which is not in the dump")
+        elif deep(pvs[bound], "spec", "csi", "driver") == _DRIVER and bound not in volumes:
+            mismatches.append(f"{place}: {bound} has no Longhorn Volume in the dump")
+        else:
+            matches.append(f"{place} = {bound}")
+    return matches, mismatches
+
+
+def _workloads(cluster: Cluster) -> list[dict[str, Any]]:
+    """Note who mounts which claim, with how many replicas: the input of a recovery is made of it (BKP-011, VAR-012)."""
+    found = []
+    for kind in ("Deployment", "StatefulSet"):
+        for item in cluster.list(kind):
+            volumes = deep(item, "spec", "template", "spec", "volumes") or []
+            claims = [deep(each, "persistentVolumeClaim", "claimName") for each in volumes]
+            templates = [name_of(each) for each in deep(item, "spec", "volumeClaimTemplates") or []]
+            replicas = int(deep(item, "spec", "replicas") or 0)
+            names = [claim for claim in claims if claim]
+            names += [f"{each}-{name_of(item)}-{index}" for each in templates for index in range(max(replicas, 1))]
+            if names:
+                entry = {"kind": kind, "namespace": item["metadata"]["namespace"], "name": name_of(item)}
+                found.append({**entry, "replicas": replicas, "claims": names})
+    return found
+
+
+def _clean(item: Document) -> Document:
+    """Leave out what only makes a dump large."""
+    metadata = {key: value for key, value in item["metadata"].items() if key != "managedFields"}
+    return {**item, "metadata": metadata}
+
+
+def _kind(item: Mapping[str, Any]) -> str:
+    kind, version = str(item.get("kind", "")), str(item.get("apiVersion", ""))
+    key = f"longhorn.{kind}" if version.startswith("longhorn.io/") else kind
+    return key if key in KINDS else ""

@@ -1,0 +1,61 @@
+"""The replica directories of all nodes, before and after: none may go, none may shrink (INV-014)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from .interfaces import Node, NodeError
+from .node_tools import script
+
+__all__ = ["Inventory", "InventoryError", "take_inventory"]
+
+_LIST: Final = """
+cd "$1" 2>/dev/null || exit 0
+for directory in */; do
+  [ -d "$directory" ] || continue
+  printf '%s\\t%s\\n' "$(du -sk "$directory" | cut -f1)" "${directory%/}"
+done
+"""
+_SECONDS: Final = 600
+
+
+class InventoryError(Exception):
+    """A directory disappeared or shrank."""
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """Size on disk in KiB by (node, directory), and the nodes that answered."""
+
+    sizes: dict[tuple[str, str], int]
+    nodes: frozenset[str]
+
+    def compare_with(self, before: Inventory) -> None:
+        """Raise InventoryError when something of ``before`` is missing or smaller; silent nodes prove nothing."""
+        worse = []
+        for (node, directory), size in sorted(before.sizes.items()):
+            now = self.sizes.get((node, directory))
+            if node in self.nodes and now is None:
+                worse.append(f"{node}:{directory} has disappeared")
+            elif now is not None and now < size:
+                worse.append(f"{node}:{directory} shrank from {size} to {now} KiB")
+        if worse:
+            raise InventoryError("; ".join(worse))
+
+
+def take_inventory(nodes: Sequence[Node], data_path: str) -> Inventory:
+    """List them. A node that does not answer is left out."""
+    sizes: dict[tuple[str, str], int] = {}
+    answered = set()
+    for node in nodes:
+        try:
+            done = node.run(script("inventory", _LIST, f"{data_path}/replicas"), timeout=_SECONDS)
+        except NodeError:
+            continue
+        answered.add(node.name)
+        for line in done.out.splitlines():
+            size, _, directory = line.partition("\t")
+            sizes[node.name, directory] = int(size)
+    return Inventory(sizes, frozenset(answered))
