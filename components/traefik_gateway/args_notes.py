@@ -21,7 +21,7 @@ DEFAULT_PLUGIN_VERSION: Final = f"v{'.'.join(map(str, PINNED))}"
 
 BlockName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
 GuestName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?$")]
-Tag = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_][a-z0-9_+.-]*$")]
+Tag = Annotated[str, StringConstraints(pattern=r"^([a-z0-9_][a-z0-9_+.-]*)?$")]
 
 
 def _reads_our_notes(version: str) -> str:
@@ -94,10 +94,10 @@ class ProxmoxNotesArgs(ProxmoxConnection):
     guests: dict[GuestName, GuestNotesArgs] = Field(
         default={}, description="The guests, each under a name of ours.", json_schema_extra=about("TPX-05, TPX-26")
     )
-    tag: Tag | None = Field(
+    tag: Tag = Field(
         default="exposed",
-        description="Only running guests with this tag are read and written; null for no such rule. A guest that loses "
-        "it loses its routes.",
+        description="Only running guests with this tag are read and written; empty for no such rule. A guest that "
+        "loses it loses its routes.",
         json_schema_extra=about("TPX-21, TPX-27, TPX-234"),
     )
     block: BlockName = Field(

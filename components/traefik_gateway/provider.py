@@ -48,7 +48,7 @@ class ProxmoxNotesProvider(dynamic.ResourceProvider):
             return dynamic.CheckResult(given, _failures(error))
         from .proxmox_plan import plan  # noqa: PLC0415 - the program that declares the resource needs none of it
 
-        planned = plan(work.args, work.find_out(), olds.get("labels") or {})
+        planned = plan(work.args, work.find_out(), olds.get("labels") or {}, former_block=olds.get("block"))
         _tell(planned.warnings)
         _tell(f"{name}: {said}" for name, several in planned.problems.items() for said in several)
         failures = [dynamic.CheckFailure("guests", said) for said in planned.failures]
@@ -94,7 +94,7 @@ class ProxmoxNotesProvider(dynamic.ResourceProvider):
     def delete(self, _id: str, props: dict[str, Any]) -> None:
         """Remove the blocks and nothing else (TPX-135)."""
         with _one_sentence():
-            _work(props).remove(_guests(props), props["block"])
+            _work(props).remove(_guests(props))
 
 
 class ProxmoxNotes(dynamic.Resource, module="factory", name="ProxmoxNotes"):

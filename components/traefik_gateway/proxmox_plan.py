@@ -114,7 +114,7 @@ def standing(args: ProxmoxNotesArgs, guests: Sequence[Guest] | None) -> Standing
         guest = by_vmid.get(described.vmid)
         if guest is None:
             resting[name] = f"there is no guest with VMID {described.vmid} that the token may see (VM.Audit)"
-        elif args.tag is not None and args.tag not in guest.tags:
+        elif args.tag and args.tag not in guest.tags:
             dismissed[name] = f"it does not carry the tag {args.tag!r}, so it gets no routes"
         elif guest.template or not guest.running:
             resting[name] = f"it {'is a template' if guest.template else 'does not run'}; its notes stay as they are"
@@ -124,13 +124,18 @@ def standing(args: ProxmoxNotesArgs, guests: Sequence[Guest] | None) -> Standing
     uninvited = tuple(
         f"{guest} carries the tag {args.tag!r} and is not described: add it to guests with its host, or untag it"
         for guest in guests
-        if args.tag is not None and args.tag in guest.tags and guest.vmid not in known and not guest.template
+        if args.tag and args.tag in guest.tags and guest.vmid not in known and not guest.template
     )
     return Standing(tuple(asked), resting, dismissed, uninvited)
 
 
-def plan(args: ProxmoxNotesArgs, found: Found, previous: Mapping[str, Labels]) -> Plan:
-    """Work out the labels of each guest, and what the gateway makes of them. ``previous`` are the labels it has."""
+def plan(
+    args: ProxmoxNotesArgs, found: Found, previous: Mapping[str, Labels], *, former_block: str | None = None
+) -> Plan:
+    """Work out the labels of each guest, and what the gateway makes of them.
+
+    ``previous`` are the labels that they have, in a block which was called ``former_block``.
+    """
     where = standing(args, found.guests)
     warnings = [*found.warnings, *where.uninvited]
     warnings += [f"{name}: {reason}" for name, reason in {**where.resting, **where.dismissed}.items()]
@@ -157,7 +162,7 @@ def plan(args: ProxmoxNotesArgs, found: Found, previous: Mapping[str, Labels]) -
         elif one.labels or args.guests[name].when_empty is WhenEmpty.CLEAR:
             labels[name] = dict(one.labels)
     labels |= {name: {} for name in where.dismissed}
-    return _predicted(args, found, Plan(labels, {}, problems, tuple(warnings), tuple(failures)))
+    return _predicted(args, found, Plan(labels, {}, problems, tuple(warnings), tuple(failures)), former_block)
 
 
 def options_of(name: str, guest: GuestNotesArgs) -> TransformArgs:
@@ -172,7 +177,7 @@ def new_notes(
     args: ProxmoxNotesArgs, name: str, labels: Labels, text: str, *, former_block: str | None = None
 ) -> NotesUpdate:
     """Work out the notes of a guest. Raises NotesError if they cannot be written."""
-    start = strip(text, former_block) if former_block not in {None, args.block} else text
+    start = text if former_block in {None, args.block} else strip(text, str(former_block))
     done = update(start, ordered(labels), args.block, adopt=args.guests[name].adopt, fence=args.fence)
     return replace(done, changed=not same_text(text, done.text))
 
@@ -240,7 +245,7 @@ def routes_of(prediction: Prediction) -> dict[str, dict[str, str]]:
     return found
 
 
-def _predicted(args: ProxmoxNotesArgs, found: Found, so_far: Plan) -> Plan:
+def _predicted(args: ProxmoxNotesArgs, found: Found, so_far: Plan, former_block: str | None) -> Plan:
     """Add what the gateway will make of the notes of all guests, also of those that are not ours (TPX-267)."""
     problems, warnings = dict(so_far.problems), list(so_far.warnings)
     names = {described.vmid: name for name, described in args.guests.items()}
@@ -253,7 +258,7 @@ def _predicted(args: ProxmoxNotesArgs, found: Found, so_far: Plan) -> Plan:
             continue
         if name in so_far.labels:
             try:
-                text = new_notes(args, name, so_far.labels[name], text).text
+                text = new_notes(args, name, so_far.labels[name], text, former_block=former_block).text
             except NotesError as error:
                 problems.setdefault(name, []).append(str(error))
         texts.append(_as_read(args, guest, text))

@@ -88,14 +88,15 @@ class Work:
             done = _carried_out(tasks, problems)
         return {name: one for name, one in done.items() if one is not None}
 
-    def remove(self, guests: Mapping[str, int], block: str) -> None:
+    def remove(self, guests: Mapping[str, int]) -> None:
         """Take the block out of the notes of these guests (TPX-135); one that is gone needs nothing.
 
         Raises as `write`.
         """
         with self.api(self.args, self.token_secret) as api:
             there = {guest.vmid: guest for guest in api.guests()}
-            _carried_out({name: partial(_clear, api, there.get(vmid), block) for name, vmid in guests.items()}, {})
+            tasks = {name: partial(_clear, api, there.get(vmid), self.args.block) for name, vmid in guests.items()}
+            _carried_out(tasks, {})
 
     def _update(
         self, api: Proxmox, guests: Mapping[int, Guest], name: str, labels: Labels, former_block: str

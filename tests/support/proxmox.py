@@ -77,10 +77,15 @@ class Cluster:
         guest.config = config
         return guest
 
-    def notes(self, vmid: int) -> str | None:
-        """Return the notes of a guest."""
-        found: str | None = self.pve.guest(vmid).config.get("description")
-        return found
+    def notes(self, vmid: int) -> str:
+        """Return the notes of a guest, empty if it has none."""
+        return self.pve.guest(vmid).config.get("description") or ""
+
+    def reset(self) -> None:
+        """Take everything away that a test has made."""
+        self.pve.vms, self.pve.cts, self.pve.nodes = [], [], {"pve1": {"online": True}}
+        self.pve.acl, self.pve.quorate = None, True
+        self.forget_calls()
 
     def calls(self, method: str, path: str = "") -> list[str]:
         """Return the paths of the requests so far whose method is this and whose path matches."""
@@ -230,3 +235,26 @@ def faulty(behind: Cluster) -> Iterator[FaultyProxy]:
         server.shutdown()
         server.server_close()
         thread.join(_SECONDS)
+
+
+HUMAN = "# Home lab\n\nBackup: nightly 02:00, 100 % [x] %2F é\n"
+"""What a person wrote into the notes."""
+
+
+def router(name: str, **more: str) -> dict[str, str]:
+    """Return labels of a container that is published under a host of its own."""
+    return {"traefik.enable": "true", f"traefik.http.routers.{name}.rule": f"Host(`{name}.example.test`)", **more}
+
+
+def notes_values(at: Cluster | FaultyProxy, **guests: Any) -> dict[str, Any]:
+    """Return the arguments of notes, with the token's secret: where the cluster is, and the guests."""
+    behind = at.behind if isinstance(at, FaultyProxy) else at
+    return {
+        "endpoint": at.endpoint,
+        "token_id": TOKEN_ID,
+        "token_secret": TOKEN_SECRET,
+        "fingerprint": behind.fingerprint,
+        "timeout_seconds": 2,
+        "block": "gateway",
+        "guests": guests,
+    }

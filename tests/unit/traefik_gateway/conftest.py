@@ -1,20 +1,26 @@
-"""The local Proxmox API, one for each test."""
+"""The local Proxmox API."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.support.proxmox import Cluster, FaultyProxy, cluster, faulty
 
 
-@pytest.fixture
-def pve(tmp_path: Path) -> Iterator[Cluster]:
-    """A cluster with one node."""
-    with cluster(tmp_path) as running:
+@pytest.fixture(scope="session")
+def running_pve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """One cluster for all tests of a process."""
+    with cluster(tmp_path_factory.mktemp("pve")) as running:
         yield running
+
+
+@pytest.fixture
+def pve(running_pve: Cluster) -> Cluster:
+    """A cluster with one node and no guests."""
+    running_pve.reset()
+    return running_pve
 
 
 @pytest.fixture

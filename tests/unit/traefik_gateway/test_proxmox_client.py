@@ -74,7 +74,7 @@ def test_no_notes_and_deleted_notes_are_empty(pve: Cluster, client: ProxmoxClien
     client.write_notes(WEB, "text", client.notes(WEB).digest)
     client.write_notes(WEB, "", client.notes(WEB).digest)
     assert client.notes(WEB).text == ""
-    assert pve.notes(106) is None
+    assert pve.notes(106) == ""
 
 
 def test_a_change_by_somebody_else_is_never_overwritten(pve: Cluster, client: ProxmoxClient) -> None:

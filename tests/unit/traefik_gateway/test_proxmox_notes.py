@@ -65,7 +65,7 @@ def test_what_a_person_wrote_is_there_before_during_and_after(
     pve.guest(106, "web", HUMAN, kind=kind.value)
     guest = Guest(106, "web", "pve1", kind)
     change_notes(client, guest, with_labels)
-    assert str(pve.notes(106)).startswith(HUMAN + "\n<!-- factory labels begin edge -->\n")
+    assert pve.notes(106).startswith(HUMAN + "\n<!-- factory labels begin edge -->\n")
     change_notes(client, guest, lambda text: update(text, (), "edge"))
     assert pve.notes(106) == HUMAN
 
@@ -82,7 +82,7 @@ def test_a_change_in_between_is_kept(
     proxy.inject("PUT", "/106/config", before=edit)
     change_notes(client, WEB, with_labels, sleep=naps.append)
     assert naps == list(PAUSES[:1])
-    assert str(pve.notes(106)).startswith(f"{HUMAN}and one more line\n\n<!-- factory labels begin edge -->\n")
+    assert pve.notes(106).startswith(f"{HUMAN}and one more line\n\n<!-- factory labels begin edge -->\n")
     assert len(pve.calls("PUT")) == 2
 
 
@@ -107,7 +107,7 @@ def test_a_lock_that_ends_is_waited_for(pve: Cluster, client: ProxmoxClient) -> 
     pve.guest(106, "web", HUMAN)
     pve.pve.snapshot_lock(106, "backup")
     change_notes(client, WEB, with_labels, sleep=lambda _: pve.pve.unlock(106))
-    assert "traefik.enable=true" in str(pve.notes(106))
+    assert "traefik.enable=true" in pve.notes(106)
 
 
 def test_a_lock_that_stays_is_an_error_and_nothing_is_written(
@@ -136,7 +136,7 @@ def test_an_answer_that_got_lost(
     update = change_notes(client, WEB, with_labels, sleep=naps.append)
     assert len(naps) == 1
     assert pve.notes(106) == update.text
-    assert str(pve.notes(106)).count("factory labels begin") == 1
+    assert pve.notes(106).count("factory labels begin") == 1
 
 
 def test_a_node_that_is_down_and_a_refused_token_change_nothing(
@@ -159,7 +159,7 @@ def test_notes_that_would_be_too_long_are_not_written(pve: Cluster, client: Prox
     room = 8192 - len(update("\n", LABELS, "edge").text) - len("\n\n")
     pve.guest(106, "web", "x" * room)
     change_notes(client, WEB, with_labels)
-    assert len(str(pve.notes(106))) == 8192
+    assert len(pve.notes(106)) == 8192
     pve.guest(107, "other", "x" * (room + 1))
     with pytest.raises(NotesError, match="would have 8193 characters"):
         change_notes(client, Guest(107, "other", "pve1", GuestKind.QEMU), with_labels)
