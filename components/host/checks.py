@@ -157,29 +157,30 @@ def _judged(name: str, check: HostCheck, seen: Mapping[str, Any]) -> CheckResult
 
 
 def _command(check: HostCheck, seen: Mapping[str, Any]) -> tuple[bool, str]:
-    output = str(seen.get("stdout", ""))
-    right = seen.get("status") == (check.status or 0) and (check.contains or "") in output
-    said = (output.strip() or str(seen.get("stderr", "")).strip())[-_SHOWN:]
-    return right, f"exit status {seen.get('status')}{f', {said!r}' if said else ''}"
+    output = str(seen["stdout"])
+    right = seen["status"] == (check.status or 0) and (check.contains or "") in output
+    said = (output.strip() or str(seen["stderr"]).strip())[-_SHOWN:]
+    return right, f"exit status {seen['status']}{f', {said!r}' if said else ''}"
 
 
 def _http(check: HostCheck, seen: Mapping[str, Any]) -> tuple[bool, str]:
-    body = str(seen.get("body", ""))
-    right = seen.get("status") == (check.status or _OK) and (check.contains or "") in body
-    return right, f"status {seen.get('status')}{f', {body[:_SHOWN]!r}' if body and not right else ''}"
+    body = str(seen["body"])
+    right = seen["status"] == (check.status or _OK) and (check.contains or "") in body
+    return right, f"status {seen['status']}{f', {body[:_SHOWN]!r}' if body and not right else ''}"
 
 
 def _port(_check: HostCheck, seen: Mapping[str, Any]) -> tuple[bool, str]:
-    return bool(seen.get("open")), "open" if seen.get("open") else "refused"
+    return bool(seen["open"]), "open" if seen["open"] else "refused"
 
 
 def _unit(_check: HostCheck, seen: Mapping[str, Any]) -> tuple[bool, str]:
-    state = str(seen.get("active", "unknown"))
-    return state == "active", state
+    # A unit that nobody knows is told apart from one that is stopped.
+    state = seen["active"] if seen["load"] == "loaded" else seen["load"]
+    return state == "active", f"{state} ({seen['result']})" if state == "failed" else str(state)
 
 
 def _file(_check: HostCheck, seen: Mapping[str, Any]) -> tuple[bool, str]:
-    return bool(seen.get("exists")), str(seen.get("type", "there")) if seen.get("exists") else "missing"
+    return seen["type"] is not None, str(seen["type"] or "missing")
 
 
 def _text(check: HostCheck, status: str) -> str:

@@ -90,7 +90,7 @@ class HostSession:
     async def check(self, checks: Mapping[str, Any], *, seconds: float) -> Message:
         """Observe without changing anything; ``seconds`` limit the whole."""
         async with self._turn, asyncio.timeout(seconds):
-            return await self._ask({"kind": "check", "checks": dict(checks)})
+            return await self._ask({"kind": "check", "checks": dict(checks), **self._common({})})
 
     async def apply(
         self,

@@ -76,9 +76,9 @@ class SshEndpoint(_Endpoint):
     root: str
     python: str
 
-    def connection(self, name: str) -> dict[str, Any]:
-        """Describe it as the machine `name`, which has a root directory of its own there."""
-        return {**self.model_dump(), "root": f"{self.root}/{name}", "ssh_config": None}
+    def connection(self) -> dict[str, Any]:
+        """Describe it as a machine."""
+        return {**self.model_dump(), "ssh_config": None}
 
 
 class Endpoints(_Endpoint):
@@ -199,7 +199,7 @@ def _hosts(raw: Mapping[str, Any], server: SshEndpoint | None) -> Iterator[tuple
         if not isinstance(machine, Mapping) or "connection" in machine:
             yield name, machine
         elif server is not None:
-            yield name, {**machine, "connection": server.connection(name)}
+            yield name, {**machine, "connection": server.connection()}
 
 
 def _merged(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
