@@ -56,7 +56,7 @@ class Changes:
 def managed(document: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """Count and name what a document manages, by heading."""
     names = _by_heading((kind, key) for kind in GROUPS for key in document.get(kind, ()))
-    return {heading: {"count": len(found), "names": list(found)} for heading, found in names.items()}
+    return {heading: {"count": len(found), "names": sorted(found)} for heading, found in names.items()}
 
 
 def changes(host: str, role: str, actions: Iterable[Mapping[str, Any]]) -> Changes:

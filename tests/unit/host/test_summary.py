@@ -74,5 +74,5 @@ def test_changes_survive_being_written_down() -> None:
 
 def test_the_managed_things_are_named() -> None:
     assert managed({"files": {"/b": {}, "/a": {}}, "links": {"/c": {}}, "packages": {}}) == {
-        "files": {"count": 3, "names": ["/c", "/b", "/a"]}
+        "files": {"count": 3, "names": ["/a", "/b", "/c"]}
     }

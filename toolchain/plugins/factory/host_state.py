@@ -4,6 +4,7 @@ import secrets
 from typing import Any, Final
 
 from components.host.agent import overlay, split
+from components.host.args import KINDS
 from components.host.pool import HostPool
 from components.host.session import AgentError, HostSession, LostError
 from components.host.ssh_config import not_followed
@@ -241,7 +242,11 @@ def _reasons(error: AgentError) -> list[str]:
 
 
 def _compared(inputs: Properties) -> Properties:
-    return {"host": _machine(inputs), "role": inputs.get("role"), "desired": inputs.get("desired")}
+    """Return what counts as a difference; a kind without items is empty, so that the first one has its own path."""
+    desired = inputs.get("desired")
+    if isinstance(desired, dict):
+        desired = dict.fromkeys(KINDS, {}) | desired
+    return {"host": _machine(inputs), "role": inputs.get("role"), "desired": desired}
 
 
 def _machine(inputs: Properties) -> Any:  # noqa: ANN401 a part of the inputs, or unknown
