@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -241,11 +241,13 @@ class _Reader:
         beside = _Reader(self.path, status=self.status)
         chain = {layer.name for layer in layers}
         names = [name for name in self.status if metadata.SNAPSHOT_NAME.fullmatch(name) and name not in chain]
-        found = [layer for layer in (beside._layer(name, "") for name in names) if layer]
-        if layers:
-            for layer in found:
+        found = {layer.name: layer for layer in (beside._layer(name, "") for name in names) if layer}
+        for layer in found.values() if layers else ():
+            if _meets(layer, found, chain):
                 self.find("branch", "is no ancestor of the merged layer", layer.name)
-        return tuple(found)
+            else:
+                self.find("unrelated-layer", "has no ancestor in common with the merged layer", layer.name)
+        return tuple(found.values())
 
     def revision(self) -> int | None:
         """Return the revision counter, if there is one that can be read."""
@@ -259,6 +261,15 @@ class _Reader:
         except OSError as error:
             self.find("revision-invalid", f"cannot be read: {error.strerror}", name)
         return None
+
+
+def _meets(layer: Layer, beside: Mapping[str, Layer], chain: Collection[str]) -> bool:
+    """Tell whether a layer beside the chain grew out of it."""
+    seen: set[str] = set()
+    while layer.parent in beside and layer.name not in seen:
+        seen.add(layer.name)
+        layer = beside[layer.parent]
+    return layer.parent in chain
 
 
 def _state(reader: _Reader, meta: VolumeMeta) -> None:

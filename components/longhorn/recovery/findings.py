@@ -60,6 +60,7 @@ RULES: dict[str, Rule] = {
     "chain-too-long": Rule(_D, "the engine never makes such a chain"),
     "parent-differs": Rule(_W, "volume.meta keeps only a copy of it; the layer's own file is followed"),
     "branch": Rule(_N, "a snapshot beside the chain is not merged; choose it with --until"),
+    "unrelated-layer": Rule(_R, "all layers of a volume grow from one root: a parent was lost", acceptable=True),
     # Sizes (MRG-017, GLK-009)
     "layer-empty": Rule(_D, "the layer lost its content"),
     "layer-truncated": Rule(_D, "the end of the layer is lost"),

@@ -267,6 +267,17 @@ def layer_is_a_directory(folder: Path) -> None:
     (folder / MIDDLE).mkdir()
 
 
+@damage("refused", "unrelated-layer")
+def parent_was_lost(folder: Path) -> None:
+    """Two layers make a chain that looks complete, and lacks the third."""
+    change(folder, f"{MIDDLE}.meta", Parent="")
+
+
+@damage("refused", "unrelated-layer")
+def head_lost_its_parent(folder: Path) -> None:
+    change(folder, f"{HEAD}.meta", Parent=None)
+
+
 # Sizes
 
 
