@@ -1,0 +1,100 @@
+"""A Docker daemon of a test's own, and an image of a few kilobytes, made here: nothing is pulled."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import subprocess
+import tarfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+IMAGE = "sleeper"
+_SECONDS = 60
+
+
+def dockerd() -> str | None:
+    """Return the daemon's program, if this machine has it and lets us run it."""
+    found = shutil.which("dockerd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    return found if os.geteuid() == 0 and shutil.which("docker") else None
+
+
+@dataclass(frozen=True)
+class Daemon:
+    """A running daemon."""
+
+    socket: Path
+
+    def run(self, name: str, labels: Mapping[str, str], *options: str) -> None:
+        """Start a container that does nothing."""
+        marks = [part for key, value in labels.items() for part in ("--label", f"{key}={value}")]
+        self.docker("run", "--detach", "--name", name, *marks, *options, IMAGE, "/busybox", "sleep", "600")
+
+    def docker(self, *arguments: str) -> str:
+        """Run `docker ARGUMENTS`."""
+        done = subprocess.run(
+            ["docker", *arguments], env=os.environ | self.environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"docker {' '.join(arguments)}: {done.stderr}"
+        return done.stdout
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a client needs to find it."""
+        return {"DOCKER_HOST": f"unix://{self.socket}"}
+
+
+@contextmanager
+def daemon(folder: Path, busybox: Path) -> Iterator[Daemon]:
+    """Run a daemon without a network of its own; `busybox` is a static program for its image."""
+    program = dockerd()
+    assert program is not None
+    socket, pid = folder / "docker.sock", folder / "docker.pid"
+    options = {"data-root": folder / "data", "exec-root": folder / "exec", "pidfile": pid, "host": f"unix://{socket}"}
+    command = [program, *(f"--{name}={value}" for name, value in options.items()), "--bridge=none", "--iptables=false"]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    running = Daemon(socket)
+    try:
+        _await(running, process, folder / "log")
+        subprocess.run(
+            ["docker", "import", "-", IMAGE],
+            input=_image(busybox),
+            env=os.environ | running.environment,
+            check=True,
+            capture_output=True,
+        )
+        yield running
+        names = running.docker("ps", "--all", "--quiet").split()
+        if names:
+            running.docker("rm", "--force", *names)
+    finally:
+        process.terminate()
+        process.wait(_SECONDS)
+
+
+def _await(running: Daemon, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + _SECONDS
+    while True:
+        done = subprocess.run(
+            ["docker", "version"], env=os.environ | running.environment, capture_output=True, check=False
+        )
+        if done.returncode == 0:
+            return
+        assert process.poll() is None, log.read_text("utf-8")[-2000:]
+        assert time.monotonic() < deadline, log.read_text("utf-8")[-2000:]
+        time.sleep(0.2)
+
+
+def _image(busybox: Path) -> bytes:
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        entry = tarfile.TarInfo("busybox")
+        content = busybox.read_bytes()
+        entry.size, entry.mode = len(content), 0o755
+        tar.addfile(entry, io.BytesIO(content))
+    return archive.getvalue()
