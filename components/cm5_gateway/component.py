@@ -1,0 +1,147 @@
+"""A home-automation gateway, whole."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import pulumi
+
+from ..host import Credentials, HostState
+from ..options import child_options
+from .args import LOGIN_SECRETS, CM5GatewayArgs
+from .checks import as_data, checklist, wan_checklist
+from .formats import digest
+from .gateway import Facts, Gateway
+from .render import roles
+from .render_edge import AUTHORITY_FILE, authority_directory
+from .role import Role, SecretFile
+
+__all__ = ["CM5Gateway"]
+
+
+class CM5Gateway(pulumi.ComponentResource):
+    """The gateway's subsystems, each one `HostState` that waits for what it really needs (section 5.3).
+
+    A change touches the subsystem it belongs to and, if a container has to read it again, the one that starts them.
+    """
+
+    lan_address: pulumi.Output[str]
+    """The address that every server of the LAN side is bound to (CM5-205)."""
+    wan_domain: pulumi.Output[str]
+    """The public name in effect (CM5-62)."""
+    gateway_id: pulumi.Output[str]
+    """Identity on the hub (CM5-75)."""
+    local_ca_certificate: pulumi.Output[str] | None
+    """Certificate of the gateway's own authority in PEM, for the clients; without its key (CM5-268)."""
+    listeners: pulumi.Output[list[dict[str, Any]]]
+    """Who listens where: ``name``, ``address``, ``port``, ``protocol``, ``open_to``."""
+    compose_hash: pulumi.Output[str]
+    """Changes whenever a container is made anew (CM5-271)."""
+    versions: pulumi.Output[Mapping[str, str]]
+    """Images by container, and the product's version."""
+    checks: pulumi.Output[list[dict[str, object]]]
+    """What to verify, in order (CM5-276)."""
+
+    def __init__(
+        self,
+        name: str,
+        args: CM5GatewayArgs,
+        *,
+        secrets: Mapping[str, pulumi.Input[str]] | None = None,
+        facts: Facts | None = None,
+        protect: bool | None = None,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Declare the gateway ``name``.
+
+        ``secrets`` are the values of ``args.secrets``, and those that open the machine. ``facts`` were found on the
+        device. ``protect`` refuses the removal of the disk and of the authority (CM5-275). Raises
+        :class:`GatewayError` for what cannot be and ValueError for a missing secret, before anything is registered.
+        """
+        gateway = Gateway.of(args, facts)
+        given = dict(secrets or {})
+        if missing := sorted(args.secrets - given.keys()):
+            message = f"gateway {name}: no value is given for {', '.join(missing)}"
+            raise ValueError(message)
+        super().__init__("factory:cm5:CM5Gateway", name, None, opts)
+        if args.traefik.acme is not None and args.traefik.acme.use_staging:
+            pulumi.log.warn("certificates come from the staging authority, which no client trusts (CM5-217)", self)
+        credentials = Credentials(**{key: given[key] for key in LOGIN_SECRETS if key in given})
+        planned, states = roles(gateway), dict[str, HostState]()
+        contents = {role: _contents(plan, given) for role, plan in planned.items()}
+        for role, plan in planned.items():
+            states[role] = HostState(
+                f"{name}.{role}",
+                gateway.connection,
+                role,
+                plan.desired,
+                credentials=credentials,
+                contents=contents[role],
+                opts=child_options(
+                    self, opts, after=[states[other] for other in plan.after], protect=plan.protect and protect
+                ),
+            )
+        file = planned["compose"].desired.files[gateway.compose_file]
+        compose = file.content or contents["compose"][gateway.compose_file]
+        connected = child_options(self, opts, after=[states["tls"]] if "tls" in states else [])
+        authority = _authority(name, gateway, credentials, connected) if "tls" in states else None
+        self._expose(gateway, pulumi.Output.from_input(compose), authority)
+
+    def _expose(self, gateway: Gateway, compose: pulumi.Output[str], authority: pulumi.Output[str] | None) -> None:
+        self.lan_address = pulumi.Output.from_input(gateway.lan_address)
+        self.wan_domain = pulumi.Output.from_input(gateway.wan_domain)
+        self.gateway_id = pulumi.Output.from_input(gateway.gateway_id)
+        self.local_ca_certificate = authority
+        self.listeners = pulumi.Output.from_input([each.as_data() for each in gateway.listeners])
+        self.compose_hash = compose.apply(digest)
+        self.versions = pulumi.Output.from_input(gateway.versions)
+        self.checks = pulumi.Output.from_input(as_data({**checklist(gateway), **wan_checklist(gateway)}))
+        self.register_outputs(self.outputs())
+
+    def outputs(self) -> dict[str, pulumi.Output[Any]]:
+        """Give every output by its documented name (CM5-271)."""
+        found = {
+            "lan_address": self.lan_address,
+            "wan_domain": self.wan_domain,
+            "gateway_id": self.gateway_id,
+            "local_ca_certificate": self.local_ca_certificate,
+            "listeners": self.listeners,
+            "compose_hash": self.compose_hash,
+            "versions": self.versions,
+            "checks": self.checks,
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
+
+def _authority(
+    name: str, gateway: Gateway, credentials: Credentials, opts: pulumi.ResourceOptions
+) -> pulumi.Output[str]:
+    """Read the authority's certificate, which stays the same once it is made."""
+    # Imported here: a gateway without an authority needs no such package.
+    from pulumi_command import remote  # noqa: PLC0415
+
+    from ..host import command_connection  # noqa: PLC0415
+
+    directory = authority_directory(gateway)
+    return remote.Command(
+        f"{name}.authority",
+        connection=command_connection(gateway.connection, credentials),
+        create=f"cat {directory}/{AUTHORITY_FILE}",
+        triggers=[directory],
+        opts=opts,
+    ).stdout
+
+
+def _contents(plan: Role, secrets: Mapping[str, pulumi.Input[str]]) -> dict[str, pulumi.Output[str]]:
+    """Make the texts of a role's secret files, once the secrets are known."""
+    return {path: _content(file, secrets) for path, file in plan.secret_files.items()}
+
+
+def _content(file: SecretFile, secrets: Mapping[str, pulumi.Input[str]]) -> pulumi.Output[str]:
+    values = pulumi.Output.all(**{name: pulumi.Output.secret(secrets[name]) for name in sorted(file.secrets)})
+    text: pulumi.Output[str] = values.apply(partial(_written, file))
+    return pulumi.Output.unsecret(text) if file.public else text
+
+
+def _written(file: SecretFile, values: Mapping[str, str]) -> str:
+    return file.text(values)
