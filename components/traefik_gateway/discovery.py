@@ -119,7 +119,7 @@ async def discover(transport: Transport, command: str | None = None, *, seconds:
     started = f"sudo -n -- {shlex.quote(command)}" if command else shlex.join(["sh", "-c", inspection()])
     try:
         async with asyncio.timeout(seconds):
-            status, output, words = await _run(transport, started)
+            output, status, words = await _run(transport, started)
     except HostError as error:
         raise DiscoveryError(Reason.UNREACHABLE, str(error)) from None
     except TimeoutError:
@@ -230,20 +230,19 @@ def _published(item: Mapping[str, Any]) -> tuple[int, ...] | None:
     return tuple(sorted(found))
 
 
-async def _run(transport: Transport, command: str) -> tuple[int | None, bytes, str]:
+async def _run(transport: Transport, command: str) -> tuple[bytes, int | None, str]:
     channel = await transport.start(command)
     output = bytearray()
     try:
-        while (piece := await channel.receive()) and len(output) <= MAX_BYTES:
+        while len(output) <= MAX_BYTES and (piece := await channel.receive()):
             output += piece
-        status, words = (None, "") if piece else await channel.ended()
+        if len(output) <= MAX_BYTES:
+            return (bytes(output), *await channel.ended())
     except BaseException:
         channel.kill()
         raise
-    if piece:
-        channel.kill()
-        raise _malformed(transport.place, f"more than {MAX_BYTES // 2**20} MiB")
-    return status, bytes(output), words
+    channel.kill()
+    raise _malformed(transport.place, f"more than {MAX_BYTES // 2**20} MiB")
 
 
 def _failure(place: str, status: int | None, words: str) -> DiscoveryError:
