@@ -44,6 +44,8 @@ class Ready:
     def arguments(self, only: str | None, forwarded: Sequence[str]) -> list[str]:
         """Return what every run of the engine's `up`, `preview` and `destroy` is given."""
         color = [] if sys.stdout.isatty() else ["--color", "never"]
+        # `up` and `preview` add `--run-program`: the refresh then asks with the program's own providers, in the same
+        # pass, so that each plugin is started once and the state written half as often.
         common = ["--refresh", "--stack", self.session.stack.name, "--parallel", "32", *color]
         return [*common, *self.targets(only), *forwarded]
 
@@ -63,7 +65,7 @@ def up(
     """Bring a stack up. A sandbox is changed at once; production shows a plan, asks, and applies exactly that plan."""
     ready = prepare(stack, report, changing=True, creating=True, only=only, adopted=adopted)
     arguments = [*ready.arguments(only, forwarded), *policy_arguments(ready.session, ready.settings)]
-    apply = ["up", "--yes", "--skip-preview", *arguments]
+    apply = ["up", "--yes", "--skip-preview", "--run-program", *arguments]
     removed = database_logins.leaving(ready.resources, stack.name, ready.settings.apps) if only is None else []
     if stack.sandbox:
         ready.end_logins(removed, forwarded, report)
@@ -84,7 +86,6 @@ def preview(stack: Stack, only: str | None, forwarded: Sequence[str], *, report:
     """Show what `up` would change, after a refresh: without one the state is compared, not the backends."""
     ready = prepare(stack, report, changing=False, only=only)
     arguments = [*ready.arguments(only, forwarded), *policy_arguments(ready.session, ready.settings)]
-    # The refresh asks with the program's own providers: one start of each plugin instead of two.
     return _run(ready.session, ["preview", "--run-program", *arguments], report, changes=False)
 
 
