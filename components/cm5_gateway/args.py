@@ -215,6 +215,8 @@ class CM5GatewayArgs(Model):
                 yield f"{field} is a placeholder ({name}): give the real one, or set use_staging (CM5-83)"
 
     def _containers(self) -> Iterator[str]:
+        if self.frontend is not None and "/" in self.nginx.proxies:
+            yield "nginx.proxies has '/', where the frontend's files are: remove one of them"
         for name in EDGE_CONTAINERS:
             if name in self.containers:
                 yield f"containers.{name} has a section of its own: describe it there"

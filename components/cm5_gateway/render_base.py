@@ -6,6 +6,7 @@ from ..host.args import (
     DirectoryArgs,
     DownloadArgs,
     FileArgs,
+    GroupArgs,
     HostStateArgs,
     MergeArgs,
     PackageArgs,
@@ -42,7 +43,8 @@ def common(gateway: Gateway) -> Role:
     return Role(
         HostStateArgs(
             packages={name: PackageArgs() for name in sorted(set(args.packages))},
-            users={user: UserArgs(system=True)},
+            groups={user: GroupArgs(system=True)},
+            users={user: UserArgs(system=True, group=user)},
             directories={path: DirectoryArgs(owner=user) for path in (*owned, *sources)},
             steps={"domain-is-known": domain},
         ),

@@ -135,6 +135,8 @@ def nginx(gateway: Gateway) -> Role:
         "nginx.conf",
         refused=gateway.lan_address if gateway.segment else None,
         served=f"{gateway.web_address}:80" if gateway.segment else "80",
+        static=gateway.frontend is not None,
+        whole="/" in gateway.args.nginx.proxies,
         # The longest path first reads as nginx chooses.
         proxies=sorted(gateway.args.nginx.proxies.items(), key=lambda each: (-len(each[0]), each[0])),
     )

@@ -17,7 +17,7 @@ _NETWORKD: Final = "/etc/systemd/network"
 _OTHER_MANAGERS: Final = ("NetworkManager.service", "dhcpcd.service")
 _HAS_MAC: Final = '[ "$(cat "/sys/class/net/$1/address" 2>/dev/null)" = "$2" ]'
 _HAS_ADDRESS: Final = 'ip -4 -o address show dev "$1" | grep -Fq " inet $2/"'
-_NO_OTHER_FILE: Final = """for file in /etc/systemd/network/*.network; do
+_NO_OTHER_FILE: Final = """for file in /etc/systemd/network/*.network /run/systemd/network/*.network; do
   case $file in "$1"|"$2"|*'*'*) ;; *) grep -iqE "$3" "$file" && exit 1 ;; esac
 done; exit 0"""
 
@@ -44,7 +44,6 @@ def network(gateway: Gateway, segment: DeviceSegmentArgs) -> Role:
                     "DHCP": "no",
                     "IPv6AcceptRA": "no",
                     "LinkLocalAddressing": "no",
-                    "IPForward": "no",
                 },
                 "Link": {"RequiredForOnline": "no"},
             },
@@ -59,7 +58,11 @@ def network(gateway: Gateway, segment: DeviceSegmentArgs) -> Role:
             files=files,
             links=masks,
             units={
-                networkd: UnitArgs(enabled=True, running=True, restart_on=tuple(f"files:{path}" for path in files)),
+                networkd: UnitArgs(
+                    enabled=True,
+                    running=True,
+                    restart_on=tuple(f"files:{path}" for path in files if path.endswith(".network")),
+                ),
                 # Nothing on the machine waits for the segment's cable.
                 "systemd-networkd-wait-online.service": UnitArgs(
                     drop_ins={
@@ -137,10 +140,12 @@ def firewall(gateway: Gateway) -> Role:
             for each in gateway.listeners
             if Place.SEGMENT in each.open_to and (each.protocol, each.port) != ("udp", 67)
         ),
+        # What the segment may reach was accepted before.
         closed=_ports(
-            (each.protocol, each.port) for each in gateway.listeners if each.address == "all" and not each.open_to
-        )
-        + _ports_to_segment_only(gateway),
+            (each.protocol, each.port)
+            for each in gateway.listeners
+            if each.address == "all" and Place.LAN not in each.open_to
+        ),
     )
     load = f"/usr/sbin/nft --file {path}"
     service: Sections = {
@@ -182,15 +187,6 @@ def _ports(found: Iterable[tuple[str, int]]) -> list[tuple[str, list[int]]]:
     for protocol, port in found:
         by_protocol.setdefault(protocol, set()).add(port)
     return [(protocol, sorted(ports)) for protocol, ports in sorted(by_protocol.items())]
-
-
-def _ports_to_segment_only(gateway: Gateway) -> list[tuple[str, list[int]]]:
-    """List what binds everywhere and only the segment's devices may reach; theirs was accepted before."""
-    return _ports(
-        (each.protocol, each.port)
-        for each in gateway.listeners
-        if each.address == "all" and each.open_to == (Place.SEGMENT,)
-    )
 
 
 def dhcp(segment: DeviceSegmentArgs, product: str) -> Role:

@@ -24,7 +24,7 @@ GATEWAY: dict[str, Any] = {
     "mdns": {"hostname": "cabin"},
     "local_ca": {"name": "Cabin Local CA"},
     "wan_domain_default": "home.example.test",
-    "nginx": {"image": "nginx:1.27.3", "proxies": {"/api/": 7070, "/": 7070, "/api/events": 7071}},
+    "nginx": {"image": "nginx:1.27.3", "proxies": {"/api/": 7070, "/api/events": 7071}},
     "traefik": {
         "image": "traefik:v2.11.3",
         "acme": {
