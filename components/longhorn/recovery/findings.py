@@ -94,7 +94,7 @@ RULES: dict[str, Rule] = {
     "holes-unknown": Rule(_R, "this file system does not tell holes from data; use the files on the disk they were on"),
     # The merge itself (MRG-012, MRG-026)
     "zero-as-hole": Rule(_W, "as asked, a written zero does not hide what lies below it"),
-    "read-errors": Rule(_W, "what could not be read is zero in the image; the manifest lists it"),
+    "read-errors": Rule(_W, "another directory may have it; `--on-read-error zero` merges with zeros there"),
     "not-verified": Rule(_N, "what was written was not read back"),
     "sizes-differ": Rule(_W, "what a smaller one does not have counts as zeros"),
     # Circumstances that only the caller knows (LHR-033)

@@ -40,6 +40,8 @@ class LayerContent:
     complete: bool = False
     """Whether every block was looked at, or both kinds were seen."""
     tells_holes: bool = True
+    failed_at: int = -1
+    """Where it could not be read first, in bytes, or -1."""
     first_block: bytes | None = None
     """What it has at offset 0, if it owns that."""
 
@@ -84,6 +86,9 @@ def _judge(contents: list[LayerContent], *, deep: bool) -> Iterator[Finding]:
     if blind:
         yield Finding("holes-unknown", "the file system reports files with holes as whole", blind[0])
         return
+    for content in contents:
+        if content.failed_at >= 0:
+            yield Finding("read-errors", f"cannot be read near {content.failed_at}", content.layer.name)
     total = sum(content.allocated for content in contents)
     if total == 0:
         yield Finding("no-extents", f"all {len(contents)} layers are one hole")
@@ -119,31 +124,53 @@ def _content(layer: Layer, file: LayerFile, *, deep: bool) -> LayerContent:
         return LayerContent(layer, file.size, full=True, tells_holes=False)
     allocated = sum(min(end, file.size) - start for start, end in file.extents())
     whole = deep or allocated <= _WINDOWS * _WINDOW
-    has_data, has_zeros = (False, False) if whole else _kinds(file, _sample(file.extents(), allocated))
-    if not has_data:
+    kinds = _Kinds(file)
+    if not whole:
+        kinds.look(_sample(file.extents(), allocated))
+    if whole or not kinds.data:
         whole = True
-        has_data, has_zeros = _kinds(file, _windows(file.extents()))
-    complete = whole or (has_data and has_zeros)
+        kinds.look(_windows(file.extents()))
     first = next(file.extents(), None)
-    first_block = file.read(0, min(BLOCK, file.size)) if first and first[0] == 0 else None
     return LayerContent(
-        layer, allocated, allocated >= file.size, has_data, has_zeros, complete, first_block=first_block
+        layer,
+        allocated,
+        full=allocated >= file.size,
+        # What cannot be read may be data.
+        has_data=kinds.data or kinds.failed >= 0,
+        has_zeros=kinds.zeros,
+        complete=kinds.failed < 0 and (whole or (kinds.data and kinds.zeros)),
+        failed_at=kinds.failed,
+        first_block=kinds.read(0, BLOCK) if first and first[0] == 0 else None,
     )
 
 
-def _kinds(file: LayerSource, windows: Iterator[Range]) -> tuple[bool, bool]:
-    """Tell whether there is a block with data and one that is zero, reading until both are seen."""
-    has_data = has_zeros = False
-    for start, end in windows:
-        content = file.read(start, min(end, file.size) - start)
-        for offset in range(0, len(content), BLOCK):
-            if content[offset : offset + BLOCK] == _ZERO:
-                has_zeros = True
-            else:
-                has_data = True
-            if has_data and has_zeros:
-                return has_data, has_zeros
-    return has_data, has_zeros
+class _Kinds:
+    """Whether a layer has a block with data and one that is zero, reading no more than it takes to see both."""
+
+    def __init__(self, file: LayerSource) -> None:
+        self._file = file
+        self.data = False
+        self.zeros = False
+        self.failed = -1
+        """Where it could not be read first, or -1."""
+
+    def look(self, windows: Iterator[Range]) -> None:
+        for start, end in windows:
+            content = self.read(start, end)
+            for offset in range(0, len(content), BLOCK):
+                if content[offset : offset + BLOCK] == _ZERO:
+                    self.zeros = True
+                else:
+                    self.data = True
+                if self.data and self.zeros:
+                    return
+
+    def read(self, start: int, end: int) -> bytes:
+        try:
+            return self._file.read(start, min(end, self._file.size) - start)
+        except OSError:
+            self.failed = start if self.failed < 0 else self.failed
+            return b""
 
 
 def _sample(extents: Iterator[Range], allocated: int) -> Iterator[Range]:
