@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from cli import recover_flow
 from cli.reporting import report
 
 app = typer.Typer(help="Get volumes back from Longhorn's replica directories.", no_args_is_help=True)
@@ -43,3 +44,6 @@ def single_file(
 
     write(output)
     report(f"wrote {output}; `python3 {output} --help` tells what it can")
+
+
+recover_flow.register(app)

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import zipfile
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
+from ..recovery.single_file import archive
 from .interfaces import Clock, Completed, Node, NodeError
 from .node_tools import run_long
 
-__all__ = ["Agent", "AgentError", "archive"]
-
-_PACKAGE: Final = "longhorn_recovery"
-_SOURCES: Final = Path(__file__).resolve().parent.parent / "recovery"
-_MAIN: Final = f"import sys\nfrom {_PACKAGE}.node_agent import main\nsys.exit(main(sys.argv[1:]))\n"
-_EPOCH: Final = (1980, 1, 1, 0, 0, 0)
+__all__ = ["Agent", "AgentError"]
 
 
 class AgentError(Exception):
@@ -27,16 +20,6 @@ class AgentError(Exception):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
-
-
-def archive() -> bytes:
-    """Pack the library; the same bytes for the same sources."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as packed:
-        sources = {f"{_PACKAGE}/{path.name}": path.read_text("utf-8") for path in sorted(_SOURCES.glob("*.py"))}
-        for name, text in {**sources, "__main__.py": _MAIN}.items():
-            packed.writestr(zipfile.ZipInfo(name, _EPOCH), text, zipfile.ZIP_DEFLATED)
-    return buffer.getvalue()
 
 
 class Agent:
@@ -59,7 +42,7 @@ class Agent:
 
     def _sent(self) -> str:
         if not self._path:
-            content = archive()
+            content = archive("node_agent")
             path = f"{self._directory}/longhorn-recover-{hashlib.sha256(content).hexdigest()[:16]}.pyz"
             if self.node.run(("test", "-f", path)).status:
                 self.node.put(content, path)

@@ -113,7 +113,7 @@ class Check:
         return not self.problems
 
 
-def collect(cluster: Cluster, now: float, *, inventory: Inventory | None = None, versions: Mapping[str, str]) -> Dump:
+def collect(cluster: Cluster, now: float, *, inventory: Inventory | None = None) -> Dump:
     """Read everything. A kind that is not served is noted; any other trouble raises ClusterError."""
     objects, absent = {}, []
     for kind in _KINDS:
@@ -126,7 +126,7 @@ def collect(cluster: Cluster, now: float, *, inventory: Inventory | None = None,
     index = {
         "version": _VERSION,
         "taken": datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds"),
-        "versions": dict(versions),
+        "longhorn": sorted({str(deep(item, "spec", "image") or "") for item in objects.get("longhorn.Engine", ())}),
         "absent": absent,
         "workloads": _workloads(cluster),
         "directories": [

@@ -1,4 +1,4 @@
-"""Objects from a dump, brought back in their order; what comes back empty is never called a success (BKP-040 .. BKP-050).
+"""Objects from a dump, brought back in their order; what comes back empty is no success (BKP-040 .. BKP-050).
 
 A Volume that is made anew gets new replicas in new directories (GLK-017). It exists, its claim is Bound, and nothing is
 in it. So each restored Volume is looked at: its old directories mean that its data needs the recovery flow.

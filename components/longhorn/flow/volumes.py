@@ -276,8 +276,8 @@ def parse(document: Any, settings: FlowSettings | None = None) -> tuple[VolumeIn
     if not isinstance(items, list) or not items:
         raise InvalidInputError([f"{_LIST_KEY}: no volume is given; write a list, one mapping per volume (VAR-001)"])
     problems: list[str] = []
-    unknown = sorted(str(key) for key in document if key not in {_LIST_KEY, "settings"})
-    problems += [f"{key}: unknown key; only {_LIST_KEY} and settings are read" for key in unknown]
+    unknown = sorted(str(key) for key in document if key not in {_LIST_KEY, "site"})
+    problems += [f"{key}: unknown key; only {_LIST_KEY} and site are read" for key in unknown]
     volumes: list[VolumeInput] = []
     for index, item in enumerate(items):
         try:

@@ -1,0 +1,391 @@
+"""Longhorn's recovery as resources (DRV-001 .. DRV-006): thin adapters over the flow, which knows nothing of Pulumi.
+
+The classes' names are public: they stand in people's state. None holds a client or a secret; each opens what it needs
+from its inputs and closes it again. A preview opens nothing. Deleting one of these resources deletes no data (INV-017).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import pulumi
+from pulumi import dynamic
+
+from .flow.diagnosis import capture, diagnose
+from .flow.dump import DumpError, collect
+from .flow.dump_store import DumpFolder, read, select
+from .flow.facts import deep, observe
+from .flow.interfaces import ClusterError, SystemClock
+from .flow.marks import COMPLETE, TICKET, mark_of
+from .flow.opening import SiteArgs, open_cluster, open_world, read_site
+from .flow.recover import Recovery
+from .flow.report import Outcome
+from .flow.restore import restore
+from .flow.volumes import FlowSettings, InvalidInputError, VolumeInput, parse
+from .flow.world import Consent
+
+__all__ = [
+    "LonghornDiagnosis",
+    "LonghornDiagnosisProvider",
+    "LonghornVolumeRecovery",
+    "LonghornVolumeRecoveryProvider",
+    "ProviderError",
+    "PvcObjectBackup",
+    "PvcObjectBackupProvider",
+    "PvcObjectRestore",
+    "PvcObjectRestoreProvider",
+]
+
+_CONNECTION: Final = ("kubeconfig", "context", "private_key", "state_folder")
+_SECRETS: Final = ("kubeconfig", "private_key")
+_OUTPUTS: Final = ("report", "drift", "diagnosis", "files", "counts")
+
+
+class ProviderError(Exception):
+    """One clean sentence for the person at the terminal."""
+
+
+def _changed(olds: Mapping[str, Any], news: Mapping[str, Any], *ignored: str) -> list[str]:
+    keys = (set(olds) | set(news)) - {*_OUTPUTS, *_CONNECTION, *ignored, "__provider"}
+    return sorted(key for key in keys if olds.get(key) != news.get(key))
+
+
+def _failures(error: InvalidInputError, name: str) -> list[dynamic.CheckFailure]:
+    return [dynamic.CheckFailure(name, problem) for problem in error.problems]
+
+
+def _volume(props: Mapping[str, Any], settings: FlowSettings) -> VolumeInput:
+    return parse({"longhorn_recovery_volumes": [props["volume"]]}, settings)[0]
+
+
+def _private_key(props: Mapping[str, Any]) -> str | None:
+    return props.get("private_key") or None
+
+
+class LonghornVolumeRecoveryProvider(dynamic.ResourceProvider):
+    """Recovers one volume when it is created; resumes by the journal when that failed half-way."""
+
+    serialize_as_secret_always = False
+
+    def check(self, olds: dict[str, Any], news: dict[str, Any]) -> dynamic.CheckResult:
+        """Validate everything that needs no connection (DRV-002, DRV-006)."""
+        failures: list[dynamic.CheckFailure] = []
+        try:
+            site = read_site(news["site"])
+            volume = _volume(news, site.settings)
+        except InvalidInputError as error:
+            return dynamic.CheckResult(news, _failures(error, "volume"))
+        before = (olds.get("volume") or {}).get("pv_name")
+        if before and before != volume.pv_name:
+            failures.append(dynamic.CheckFailure("volume", f"another volume is another resource: this one is {before}"))
+        if news.get("confirm") != volume.pv_name:
+            message = f"type the volume's name to allow its recovery: confirm = {volume.pv_name!r}"
+            failures.append(dynamic.CheckFailure("confirm", message))
+        return dynamic.CheckResult(news, failures)
+
+    def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> dynamic.DiffResult:
+        """Replace never; a changed option is an update."""
+        return dynamic.DiffResult(changes=bool(_changed(olds, news)), replaces=[])
+
+    def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
+        """Recover, or go on where an earlier create stopped."""
+        return dynamic.CreateResult(id_=props["volume"]["pv_name"], outs=self._recovered(props))
+
+    def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> dynamic.UpdateResult:
+        """Run again: what is done stays done."""
+        return dynamic.UpdateResult(outs=self._recovered(news))
+
+    def read(self, id_: str, props: dict[str, Any]) -> dynamic.ReadResult:
+        """Compare Volume, PersistentVolume, claim and ticket with what a recovery leaves."""
+        site = read_site(props["site"])
+        volume = _volume(props, site.settings)
+        facts = observe(open_cluster(props["kubeconfig"], props.get("context")), volume, site.settings)
+        if facts.volume is None:
+            return dynamic.ReadResult(id_="", outs={})
+        expected = {
+            "Volume complete": bool(mark_of(facts.volume, COMPLETE)),
+            "PersistentVolume kept": deep(facts.pv, "spec", "persistentVolumeReclaimPolicy") == "Retain",
+            "claim bound": deep(facts.claim, "status", "phase") == "Bound"
+            and deep(facts.claim, "spec", "volumeName") == volume.pv_name,
+            "no recovery ticket": TICKET not in (deep(facts.ticket_holder, "spec", "attachmentTickets") or {}),
+        }
+        drift = [key for key, holds in expected.items() if not holds]
+        return dynamic.ReadResult(id_=id_, outs={**props, "drift": drift})
+
+    def delete(self, _id: str, _props: dict[str, Any]) -> None:
+        """Forget the resource; data, copies, images and objects stay (INV-017)."""
+
+    def _recovered(self, props: Mapping[str, Any]) -> dict[str, Any]:
+        site = read_site(props["site"])
+        volume = _volume(props, site.settings)
+        consent = Consent(yes=True, named=frozenset({str(props["confirm"])}))
+        folder = Path(props["state_folder"]).expanduser()
+        with open_world(
+            site, props["kubeconfig"], folder, context=props.get("context"), private_key=_private_key(props)
+        ) as world:
+            report = Recovery(world, [volume], consent).run()
+        found = report.volumes[0]
+        if found.outcome is Outcome.FAILED:
+            message = f"{volume.pv_name} stopped after {found.phase}: {found.error}; run again to go on from there"
+            raise ProviderError(message)
+        return {**props, "report": report.as_dict(), "drift": []}
+
+
+class LonghornDiagnosisProvider(dynamic.ResourceProvider):
+    """Looks at the control plane; never changes anything."""
+
+    serialize_as_secret_always = False
+
+    def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> dynamic.CheckResult:
+        """Validate the site."""
+        try:
+            read_site(news["site"])
+        except InvalidInputError as error:
+            return dynamic.CheckResult(news, _failures(error, "site"))
+        return dynamic.CheckResult(news, [])
+
+    def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> dynamic.DiffResult:
+        """Look again when the question changes."""
+        return dynamic.DiffResult(changes=bool(_changed(olds, news)), replaces=[])
+
+    def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
+        """Look."""
+        return dynamic.CreateResult(id_="longhorn", outs=self._seen(props))
+
+    def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> dynamic.UpdateResult:
+        """Look again."""
+        return dynamic.UpdateResult(outs=self._seen(news))
+
+    def read(self, id_: str, props: dict[str, Any]) -> dynamic.ReadResult:
+        """Look again: a refresh is a diagnosis."""
+        return dynamic.ReadResult(id_=id_, outs=self._seen(props))
+
+    def delete(self, _id: str, _props: dict[str, Any]) -> None:
+        """There is nothing to delete."""
+
+    def _seen(self, props: Mapping[str, Any]) -> dict[str, Any]:
+        site = read_site(props["site"])
+        folder = Path(props["state_folder"]).expanduser()
+        with open_world(
+            site, props["kubeconfig"], folder, context=props.get("context"), private_key=_private_key(props)
+        ) as world:
+            found = diagnose(capture(world.cluster, list(world.nodes.values()), site.settings))
+        return {**props, "diagnosis": found.as_dict()}
+
+
+class PvcObjectBackupProvider(dynamic.ResourceProvider):
+    """Dumps the objects into folders off the storage that they describe."""
+
+    serialize_as_secret_always = False
+
+    def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> dynamic.DiffResult:
+        """Dump again for another trigger or folder."""
+        return dynamic.DiffResult(changes=bool(_changed(olds, news)), replaces=[])
+
+    def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
+        """Dump."""
+        return dynamic.CreateResult(id_="objects", outs=self._dumped(props))
+
+    def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> dynamic.UpdateResult:
+        """Dump again."""
+        return dynamic.UpdateResult(outs=self._dumped(news))
+
+    def read(self, id_: str, props: dict[str, Any]) -> dynamic.ReadResult:
+        """Name the files that are gone or changed."""
+        lost = []
+        for file in props.get("files", ()):
+            try:
+                read(Path(file))
+            except DumpError as error:
+                lost.append(str(error))
+        return dynamic.ReadResult(id_=id_, outs={**props, "drift": lost})
+
+    def delete(self, _id: str, _props: dict[str, Any]) -> None:
+        """Forget the resource; the dumps stay (INV-017)."""
+
+    def _dumped(self, props: Mapping[str, Any]) -> dict[str, Any]:
+        now = time.time()
+        try:
+            dump = collect(open_cluster(props["kubeconfig"], props.get("context")), now)
+            folders = [DumpFolder(Path(item).expanduser(), int(props["keep"])) for item in props["folders"]]
+            files = [str(folder.write(dump, now)) for folder in folders]
+        except (DumpError, ClusterError, OSError) as error:
+            raise ProviderError(str(error)) from error
+        return {**props, "files": files, "counts": dump.counts, "drift": []}
+
+
+class PvcObjectRestoreProvider(dynamic.ResourceProvider):
+    """Brings objects of a dump back. Volumes that come back empty are a failure, with what to do (GLK-017)."""
+
+    serialize_as_secret_always = False
+
+    def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> dynamic.DiffResult:
+        """Another date or choice of claims restores again."""
+        return dynamic.DiffResult(changes=bool(_changed(olds, news)), replaces=[])
+
+    def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
+        """Restore."""
+        return dynamic.CreateResult(id_="restored", outs=self._restored(props))
+
+    def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> dynamic.UpdateResult:
+        """Restore again; what is there stays."""
+        return dynamic.UpdateResult(outs=self._restored(news))
+
+    def read(self, id_: str, props: dict[str, Any]) -> dynamic.ReadResult:
+        """Keep what is known: the objects are their owners' now."""
+        return dynamic.ReadResult(id_=id_, outs=props)
+
+    def delete(self, _id: str, _props: dict[str, Any]) -> None:
+        """Forget the resource; what was restored stays (INV-017)."""
+
+    def _restored(self, props: Mapping[str, Any]) -> dict[str, Any]:
+        clock = SystemClock()
+        try:
+            settings = FlowSettings.model_validate(props["settings"])
+            folders = [Path(item).expanduser() for item in props["folders"]]
+            chosen = select(folders, clock.now(), date=props.get("date") or "", before=props.get("before") or "")
+            cluster = open_cluster(props["kubeconfig"], props.get("context"))
+            report = restore(cluster, chosen.dump, settings, clock, claims=props.get("claims") or ())
+        except (DumpError, ClusterError, ValueError) as error:
+            raise ProviderError(str(error)) from error
+        if not report.complete:
+            bad = [f"{name}: {outcome.value} {why}".strip() for name, outcome, why in report.objects if why]
+            bad += [f"{name}: {found.value}" for name, found in report.data.items() if found.value != "data present"]
+            held = f"; keep at 0: {', '.join(report.held)}" if report.held else ""
+            message = f"the restore is not complete: {'; '.join(bad)}{held}"
+            raise ProviderError(message)
+        return {**props, "files": [str(chosen.path)], "report": report.as_dict()}
+
+
+def _inputs(given: Mapping[str, Any], *outputs: str) -> dict[str, Any]:
+    secrets = {key: pulumi.Output.secret(given[key]) for key in _SECRETS if given.get(key) is not None}
+    return {**given, **secrets, **dict.fromkeys(outputs)}
+
+
+class LonghornVolumeRecovery(dynamic.Resource, module="factory", name="LonghornVolumeRecovery"):
+    """One volume, recovered from its replica directories (DRV-001)."""
+
+    report: pulumi.Output[dict[str, Any]]
+    """Source, candidates, copy and image with their digests, warnings, phases and their times."""
+    drift: pulumi.Output[list[str]]
+    """What a refresh found to be different from what a recovery leaves."""
+
+    def __init__(
+        self,
+        name: str,
+        site: SiteArgs,
+        volume: VolumeInput,
+        *,
+        confirm: str,
+        kubeconfig: pulumi.Input[str],
+        state_folder: str,
+        context: str | None = None,
+        private_key: pulumi.Input[str] | None = None,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Recover ``volume``; ``confirm`` is its name, typed once more. ``state_folder`` keeps journal and evidence."""
+        given = {
+            "site": site.model_dump(mode="json"),
+            "volume": volume.model_dump(mode="json"),
+            "confirm": confirm,
+            "kubeconfig": kubeconfig,
+            "context": context,
+            "private_key": private_key,
+            "state_folder": state_folder,
+        }
+        super().__init__(LonghornVolumeRecoveryProvider(), name, _inputs(given, "report", "drift"), opts)
+
+
+class LonghornDiagnosis(dynamic.Resource, module="factory", name="LonghornDiagnosis"):
+    """What is wrong with Longhorn's control plane, and which step would be next; read-only (DRV-004)."""
+
+    diagnosis: pulumi.Output[dict[str, Any]]
+    """State, reasons, ladder, and the facts they come from."""
+
+    def __init__(
+        self,
+        name: str,
+        site: SiteArgs,
+        *,
+        kubeconfig: pulumi.Input[str],
+        state_folder: str,
+        context: str | None = None,
+        private_key: pulumi.Input[str] | None = None,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Look at the control plane of a site."""
+        given = {
+            "site": site.model_dump(mode="json"),
+            "kubeconfig": kubeconfig,
+            "context": context,
+            "private_key": private_key,
+            "state_folder": state_folder,
+        }
+        super().__init__(LonghornDiagnosisProvider(), name, _inputs(given, "diagnosis"), opts)
+
+
+class PvcObjectBackup(dynamic.Resource, module="factory", name="PvcObjectBackup"):
+    """The objects of all volumes, dumped and verified (BKP)."""
+
+    files: pulumi.Output[list[str]]
+    """The dump in each folder."""
+    counts: pulumi.Output[dict[str, int]]
+    """Objects by kind."""
+    drift: pulumi.Output[list[str]]
+    """Files that a refresh found gone or changed."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        folders: Sequence[str],
+        kubeconfig: pulumi.Input[str],
+        trigger: pulumi.Input[str] = "",
+        keep: int = 14,
+        context: str | None = None,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Dump into ``folders``, none of them on Longhorn; another ``trigger`` dumps again, ``keep`` good ones stay."""
+        given = {
+            "folders": list(folders),
+            "kubeconfig": kubeconfig,
+            "context": context,
+            "trigger": trigger,
+            "keep": keep,
+        }
+        super().__init__(PvcObjectBackupProvider(), name, _inputs(given, "files", "counts", "drift"), opts)
+
+
+class PvcObjectRestore(dynamic.Resource, module="factory", name="PvcObjectRestore"):
+    """Objects from a dump; never a success while a volume is empty (GLK-017)."""
+
+    report: pulumi.Output[dict[str, Any]]
+    """What came of each object."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: FlowSettings,
+        *,
+        folders: Sequence[str],
+        kubeconfig: pulumi.Input[str],
+        date: str = "",
+        before: str = "",
+        claims: Sequence[str] = (),
+        context: str | None = None,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Restore the newest good dump of ``folders``, of a ``date`` or from ``before`` an incident, or some claims."""
+        given = {
+            "settings": settings.model_dump(mode="json"),
+            "folders": list(folders),
+            "kubeconfig": kubeconfig,
+            "context": context,
+            "date": date,
+            "before": before,
+            "claims": list(claims),
+        }
+        super().__init__(PvcObjectRestoreProvider(), name, _inputs(given, "report", "files"), opts)
