@@ -15,14 +15,21 @@ __all__ = ["filter_labels"]
 _PORT: Final = "loadbalancer.server.port"
 _GUARDS: Final = frozenset({"basicauth", "digestauth", "forwardauth", "ipallowlist", "ipwhitelist", "plugin"})
 """Middlewares that may keep somebody out. A plugin may do anything."""
+_KEPT: Final = frozenset({"rule", "entrypoints", "tls"})
+_ROUTERS: Final = "traefik.http.routers."
+_ADDED: Final = (".service", ".priority")
+"""Options of routers that are not on the keep list but written for safety (TPX-82, TPX-158)."""
 _LAST_PORT: Final = 65535
 
 ServiceKey = tuple[str, str]
 """Container and own name of a service."""
 
 
-def filter_labels(publication: Publication) -> tuple[list[Label], int]:
-    """Write the kept labels, and count how many of the containers' own they are; none without a router."""
+def filter_labels(publication: Publication) -> tuple[list[Label], int, int]:
+    """Write the labels; none without a router.
+
+    Returns them, how many of the containers' labels were kept, and how many of the written ones are these.
+    """
     strict = publication.args.strict_seed_filter
     routers = merged(_protected(publication.routers(), publication), publication)
     ports = _ports(publication.declared)
@@ -36,12 +43,12 @@ def filter_labels(publication: Publication) -> tuple[list[Label], int]:
     used = set(targets.values())
     chosen = {key for key in services if key[0] in published or key in used}
     kept = publication.count(
-        lambda declared, element, path: _is_kept(element, path, chosen=(declared.name, element.name) in chosen),
+        lambda declared, element: _kept_paths(element, chosen=(declared.name, element.name) in chosen),
         published,
         repeated=True,
     )
     if not routers:
-        return [], 0
+        return [], 0, 0
     names = {services[key] for key in chosen}
     _tell(routers, {key: ports[key] for key in chosen}, publication, several=len(names) > 1)
     labels: list[Label] = [("traefik.enable", "true")]
@@ -50,16 +57,20 @@ def filter_labels(publication: Publication) -> tuple[list[Label], int]:
         labels += _router(router, services.get(target, "") if target else "", publication)
     numbers = {services[key]: ports[key] for key in chosen}
     labels += [(f"traefik.http.services.{name}.{_PORT}", numbers[name]) for name in sorted(numbers)]
-    return labels, kept
+    enabled = any(declared.enable and declared.name in published for declared in publication.declared)
+    added = (not enabled) + sum(key.startswith(_ROUTERS) and key.endswith(_ADDED) for key, _ in labels)
+    return labels, kept, len(labels) - added
 
 
-def _is_kept(element: Element, path: str, *, chosen: bool = False) -> bool:
-    """Whether a label is on the keep list; ``chosen`` tells it of a service."""
+def _kept_paths(element: Element, *, chosen: bool = False) -> list[str]:
+    """List the options that are on the keep list; ``chosen`` tells whether a service is published."""
     if element.protocol != "http":
-        return False
+        return []
     if element.section == "services":
-        return chosen and path == _PORT
-    return element.section == "routers" and (path in {"rule", "entrypoints", "tls"} or path.startswith("tls."))
+        return [_PORT] if chosen else []
+    if element.section != "routers":
+        return []
+    return [path for path in element.options if path in _KEPT or path.startswith("tls.")]
 
 
 def _protected(routers: Iterable[Router], publication: Publication) -> Iterator[Router]:
@@ -151,7 +162,7 @@ def _leads_somewhere(router: Router, target: ServiceKey | None, publication: Pub
 def _router(router: Router, service: str, publication: Publication) -> list[Label]:
     args, element = publication.args, router.element
     internal = element.text("service")
-    values = {path: text for path, text in element.options.items() if _is_kept(element, path)}
+    values = {path: element.options[path] for path in _kept_paths(element)}
     if not args.strict_seed_filter and "entrypoints" in values:
         # The plugin does not trim: a blank behind a comma would be part of the name (TPX-265).
         values["entrypoints"] = ",".join(

@@ -31,7 +31,6 @@ _FULL: Final = 5
 """A full key has so many parts: ``traefik``, protocol, kind of object, name, option."""
 _LISTED: Final = "certificates"
 """The one kind of object that has no names but indexes: ``traefik.tls.certificates[0].certfile``."""
-_TEXTS: Final = frozenset({Kind.STRING, Kind.LIST})
 _PROVIDERS: Final = frozenset({"docker", "swarm"})
 """Settings for Traefik's own provider, without meaning for a gateway (TPX-58)."""
 _BAD_IN_A_NAME: Final = re.compile(r"[\s@=\"'`\[\]\x00-\x1f\x7f]")
@@ -83,8 +82,8 @@ class Element:
 
     def items(self, path: str) -> tuple[str, ...]:
         """Return the texts of an option that is a list, empty if it is absent."""
-        value = self.get(path)
-        return tuple(item for item in value if item) if isinstance(value, tuple) else ()
+        text = self.options.get(path)
+        return tuple(item for part in text.split(",") if (item := part.strip())) if text else ()
 
     def option(self, path: str) -> Option | None:
         """Return the row of an option, None if Traefik has no such option."""
@@ -219,7 +218,8 @@ def _logical(containers: list[Declared]) -> Iterator[Declared]:
         same: object = number
         if container.elements:
             texts = (frozenset(element.options.items()) for element in container.elements.values())
-            same = (frozenset(zip(container.elements, texts, strict=True)), container.enable, *container.other.items())
+            others = frozenset(container.other.items())
+            same = (frozenset(zip(container.elements, texts, strict=True)), container.enable, others)
         groups.setdefault(same, []).append(container)
     for first, *rest in groups.values():
         if not rest:
@@ -314,7 +314,7 @@ class _Reader:
         if option is None:
             said = "is no option of Traefik, which refuses all labels of the container for it: correct or remove it"
             self.findings.append(warning("TPX-60", self.name, key, said))
-        elif option.kind not in _TEXTS and text != "true":
+        elif text != "true" and option.kind is not Kind.STRING and option.kind is not Kind.LIST:
             try:
                 read(option.kind, text)
             except ValueError as problem:

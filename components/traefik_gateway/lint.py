@@ -185,6 +185,8 @@ def _servers(guest: Guest, services: list[PredictedService], readings: list[Read
         server = f"traefik.http.services.{service.name}.loadbalancer.server"
         if not {f"{server}.port", f"{server}.url"} & keys:
             yield warning("TPX-266", guest.label, server, f"names no port: it becomes {service.url}")
+        if guest.addresses is None:
+            continue
         host = service.url.partition("://")[2].rpartition(":")[0]
         if host == f"{guest.name}.{guest.node}":
             said = (

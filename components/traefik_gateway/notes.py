@@ -39,7 +39,7 @@ LIMIT: Final = 8192
 """Proxmox VE stores at most so many characters of notes (TPX-121)."""
 
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
-_MARKER: Final = re.compile(r"[ \t]*<!-- factory labels (begin|end) (\S+) -->[ \t]*\r?")
+_MARKER: Final = re.compile(r"[ \t]*<!-- factory labels (begin|end) (\S+) -->[ \t]*\r*")
 _FENCE: Final = "```"
 _LOOSE: Final = re.compile(r"""[ \t]*["']?(traefik\.[^\s=:"']+)["']?[ \t]*[=:][ \t]*(.*?)\r?""", re.IGNORECASE)
 _HTTP: Final = "traefik.http."
@@ -319,7 +319,7 @@ def _blocks(text: str) -> list[Block]:
         elif opened is None or opened[0] != name:
             problems.append(f"line {number}: the block {name} ends, but did not begin")
         else:
-            blocks.append(Block(name, opened[2], start + len(line.removesuffix("\r")), text[opened[3] : start]))
+            blocks.append(Block(name, opened[2], start + len(line.rstrip("\r")), text[opened[3] : start]))
             opened = None
     if opened is not None:
         problems.append(f"line {opened[1]}: the block {opened[0]} begins, but does not end")

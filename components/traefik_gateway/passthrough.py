@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from .findings import notice, warning
 from .labels import Element
 from .notes import Label
-from .routers import Publication, Router, merged, priority
+from .routers import Publication, Router, merged, path_of, priority
 
 __all__ = ["passthrough_labels"]
 
@@ -20,7 +20,9 @@ def passthrough_labels(publication: Publication) -> list[Label]:
     _tell(routers, publication)
     taken = _TAKEN | {"priority"} if publication.args.emits_priority else _TAKEN
     owners = {router.declared.name for router in routers}
-    publication.count(lambda _, element, path: _is_router(element) and path in taken, owners, repeated=False)
+    publication.count(
+        lambda _, element: taken & element.options.keys() if _is_router(element) else (), owners, repeated=False
+    )
     return list(_labels(routers, publication)) if routers else []
 
 
@@ -55,10 +57,10 @@ def _without_redirects(routers: list[Router], publication: Publication) -> Itera
             yield router
         elif router.rule in secure:
             said = "only redirects to the router with the same rule and TLS: it is left out"
-            publication.refuse(router.element, notice("TPX-157", router.declared.name, router.element.name, said))
+            publication.refuse(router.element, notice("TPX-157", router.declared.name, path_of(router.element), said))
         else:
             said = "only redirects, and no router with TLS has its rule: it is published"
-            publication.findings.append(notice("TPX-157", router.declared.name, router.element.name, said))
+            publication.findings.append(notice("TPX-157", router.declared.name, path_of(router.element), said))
             yield router
 
 
@@ -122,4 +124,4 @@ def _tell(routers: list[Router], publication: Publication) -> None:
                 f"answers TLS only, but the gateway speaks plain HTTP to port {publication.args.traefik_local_port}: "
                 "the local Traefik may answer 404; give it a router without tls, or set server_scheme to 'https'"
             )
-            publication.findings.append(warning("TPX-174", router.declared.name, router.element.name, said))
+            publication.findings.append(warning("TPX-174", router.declared.name, path_of(router.element), said))

@@ -50,8 +50,8 @@ class Guest:
     vmid: int
     node: str
     notes: str
-    addresses: tuple[str, ...] = ()
-    """Its IPv4 addresses in the order in which they are reported; none if the guest agent does not answer."""
+    addresses: tuple[str, ...] | None = ()
+    """Its IPv4 addresses as they are reported: none if the guest agent does not answer, None if nobody asked."""
     kind: str = "qemu"
     """``qemu`` or ``lxc``."""
     running: bool = True
@@ -213,7 +213,7 @@ def _url(name: str, labels: Mapping[str, str], guest: Guest, version: Version) -
     if version >= _IP_SINCE and f"{server}.ip" in labels:
         host = labels[f"{server}.ip"]
     else:
-        usable = [address for address in guest.addresses if address and address != "127.0.0.1"]
+        usable = [address for address in guest.addresses or () if address and address != "127.0.0.1"]
         host = usable[0] if usable else f"{guest.name}.{guest.node}"
     return f"{scheme}://{host}:{port}"
 

@@ -34,6 +34,7 @@ _OLD_RULE: Final = (
     (re.compile(r"\b(Headers|HeadersRegexp|HostHeader)\("), "a matcher that is gone"),
     (re.compile(r"\bQuery\(\s*([`\"])[^`\"]*=[^`\"]*\1\s*\)"), "Query with name=value"),
 )
+_MAYBE_OLD: Final = re.compile(r"[{,=]|Header")
 _SPLIT: Final = re.compile(r"\straefik\.", re.IGNORECASE)
 
 
@@ -51,6 +52,13 @@ class Drop:
     SERVICE: Final = "service"
     TCP: Final = "tcp"
     UDP: Final = "udp"
+
+
+_REASONS: Final = {
+    "middlewares": Drop.MIDDLEWARE,
+    "routers": Drop.ROUTER_OPTION,
+    "services": Drop.SERVICE,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +128,9 @@ class Publication:
         self.findings.append(finding)
         self._repeated.add(id(element))
 
-    def count(self, keeps: Callable[[Declared, Element, str], bool], owners: Collection[str], *, repeated: bool) -> int:
+    def count(
+        self, keeps: Callable[[Declared, Element], Collection[str]], owners: Collection[str], *, repeated: bool
+    ) -> int:
         """Count the labels that ``keeps`` says are kept, and the others by reason; repeated ones count if asked for.
 
         ``owners`` are the containers of which something is published.
@@ -139,15 +149,20 @@ class Publication:
                 elif id(element) in self._repeated and not repeated:
                     self.dropped[Drop.REPEATED] += len(element.options)
                 else:
-                    for path in element.options:
-                        if keeps(declared, element, path):
-                            kept += 1
-                        else:
-                            self.dropped[_reason(element, path)] += 1
+                    paths = keeps(declared, element)
+                    kept += len(paths)
+                    self._drop(element, paths)
             for key in declared.other:
                 self.dropped[Drop.DOCKER if key.startswith("traefik.docker.") else Drop.OTHER] += 1
             self.dropped[Drop.MALFORMED] += declared.label_count - there - len(declared.other)
         return kept
+
+    def _drop(self, element: Element, kept: Collection[str]) -> None:
+        rest = len(element.options) - len(kept)
+        if "middlewares" in element.options and element.section == "routers" and element.protocol == "http":
+            self.dropped[Drop.MIDDLEWARE] += 1
+            rest -= 1
+        self.dropped[_reason(element)] += rest
 
     def _without_routers(self, declared: Declared) -> None:
         if any(key[0] != "http" for key in declared.elements):
@@ -173,7 +188,7 @@ class Publication:
             return warning("TPX-156", declared.name, f"{path_of(element)}.service", said)
         if bad := unpublishable(rule):
             return error(bad[0], declared.name, label, bad[1])
-        for pattern, form in _OLD_RULE:
+        for pattern, form in _OLD_RULE if _MAYBE_OLD.search(rule) else ():
             if pattern.search(rule):
                 said = f"uses {form}, which is syntax of Traefik 2: the gateway's Traefik 3 refuses or misreads it"
                 self.findings.append(warning("TPX-162", declared.name, label, said))
@@ -181,12 +196,11 @@ class Publication:
         return None
 
 
-def _reason(element: Element, path: str) -> str:
+def _reason(element: Element) -> str:
+    """Tell why the options of an element are dropped; a router's reference to middlewares has a reason of its own."""
     if element.protocol != "http":
         return {"tcp": Drop.TCP, "udp": Drop.UDP}.get(element.protocol, Drop.OTHER)
-    if element.section == "middlewares" or path == "middlewares":
-        return Drop.MIDDLEWARE
-    return {"routers": Drop.ROUTER_OPTION, "services": Drop.SERVICE}.get(element.section, Drop.OTHER)
+    return _REASONS.get(element.section, Drop.OTHER)
 
 
 def path_of(element: Element) -> str:
@@ -196,6 +210,8 @@ def path_of(element: Element) -> str:
 
 def unpublishable(value: str) -> tuple[str, str] | None:
     """Tell why a value must not be written into notes: requirement and reason, None if it may."""
+    if value.isalnum():
+        return None
     if value[:1] == '"' or value[-1:] == '"':
         return "TPX-128", "begins or ends with a double quote, which the gateway's plugin cuts off: use backticks"
     if _CREDENTIAL.search(value):

@@ -63,9 +63,7 @@ def transform(model: LabelModel, args: TransformArgs) -> Transformed:
     """Make the gateway's labels for one machine; the same set of containers gives the same result (TPX-107)."""
     publication = Publication(model, args)
     if args.mode is Mode.FILTER:
-        labels, kept = filter_labels(publication)
-        added = {".service", ".priority"}
-        distinct = sum(not (key.startswith(_ROUTERS) and key[key.rindex(".") :] in added) for key, _ in labels)
+        labels, kept, distinct = filter_labels(publication)
     else:
         labels = passthrough_labels(publication)
         kept = distinct = len(labels)

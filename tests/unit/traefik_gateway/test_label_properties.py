@@ -64,9 +64,9 @@ def labels(draw: st.DrawFn) -> dict[str, str]:
 
 @st.composite
 def machines(draw: st.DrawFn) -> list[Container]:
-    names = draw(st.lists(st.text(alphabet="abc-/", min_size=1, max_size=6), unique=True, max_size=5))
+    names = draw(st.lists(st.text(alphabet="abc-", min_size=1, max_size=6), unique=True, max_size=5))
     states = st.sampled_from(["running"] * 5 + ["exited"])
-    return [Container(name.strip("/") or f"c{place}", draw(labels()), draw(states)) for place, name in enumerate(names)]
+    return [Container(name, draw(labels()), draw(states)) for name in names]
 
 
 ARGS = st.builds(
