@@ -7,10 +7,10 @@ import signal
 import sys
 from types import FrameType
 
-from bench import engine
+from bench import engine, labels
 from bench.harness import QUICK_RUNS, RUNS, as_json, machine, table
 
-BENCHMARKS = {"engine": engine.run}
+BENCHMARKS = {"engine": engine.run, "labels": labels.run}
 
 
 def main() -> None:

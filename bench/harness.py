@@ -41,7 +41,7 @@ def measure(row: Row, action: Callable[[], object]) -> None:
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     action()
     seconds, after = time.monotonic() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
-    row.seconds.append(round(seconds, 3))
+    row.seconds.append(round(seconds, 6))
     row.cpu_seconds.append(round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 3))
     row.written_bytes.append((after.ru_oublock - before.ru_oublock) * _BLOCK_BYTES)
 
@@ -83,11 +83,11 @@ def table(rows: Iterable[Row]) -> str:
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for row in rows:
-        times = f"{min(row.seconds):.1f} | {row.median:.1f} | {max(row.seconds):.1f}"
+        times = " | ".join(map(_seconds, (min(row.seconds), row.median, max(row.seconds))))
         cpu, written = statistics.median(row.cpu_seconds), int(statistics.median(row.written_bytes))
         state = "" if row.state_bytes is None else _size(row.state_bytes)
         lines.append(
-            f"| {row.case} | {row.peer} | {len(row.seconds)} | {times} | {cpu:.1f} | {_size(written)} | {state} |"
+            f"| {row.case} | {row.peer} | {len(row.seconds)} | {times} | {_seconds(cpu)} | {_size(written)} | {state} |"
         )
     return "\n".join(lines)
 
@@ -95,6 +95,11 @@ def table(rows: Iterable[Row]) -> str:
 def as_json(row: Row) -> str:
     """Write a row as one JSON object in one line."""
     return json.dumps({key: value for key, value in asdict(row).items() if value is not None})
+
+
+def _seconds(value: float) -> str:
+    """Show seconds by tenths, and short times by tenths of a millisecond."""
+    return f"{value:.1f}" if value >= 0.1 else f"{value:.4f}"  # noqa: PLR2004 - a tenth of a second
 
 
 def _size(count: int) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from cli import recover
+from cli import notes, recover
 from cli.errors import CommandError
 from cli.reporting import report
 from sandbox.errors import SandboxError
@@ -28,6 +28,7 @@ config_app = typer.Typer(help="The stacks' configuration files.", no_args_is_hel
 app.add_typer(sandbox_app, name="sandbox")
 app.add_typer(config_app, name="config")
 app.add_typer(recover.app, name="recover")
+app.add_typer(notes.app, name="notes")
 host_key_app = typer.Typer(help="The keys of machines that are reached over SSH.", no_args_is_help=True)
 app.add_typer(host_key_app, name="host-key")
 
