@@ -196,14 +196,17 @@ class _Job:
 
     def _to_file(self, output: Path) -> MergeResult:
         manifest = self.options.manifest or manifests.manifest_path(output)
-        with closing(Journal(output.with_name(f"{output.name}.journal"))) as journal:
-            if output.exists() and not self.options.overwrite:
-                result = self._reuse(output, manifest)
-                journal.remove()
-                return result
-            partial = output.with_name(f"{output.name}.partial")
+        partial, noted = (output.with_name(f"{output.name}{suffix}") for suffix in (".partial", ".journal"))
+        if output.exists() and not self.options.overwrite:
+            result = self._reuse(output, manifest)
+            if noted.exists():
+                # The run that named the image was ended before it could remove this.
+                with closing(Journal(noted)) as journal:
+                    journal.remove()
+            return result
+        self._refuse_full_disk(output, partial)
+        with closing(Journal(noted)) as journal:
             checkpoint = self._continue_at(journal, partial)
-            self._refuse_full_disk(output, partial, checkpoint)
             with closing(FileTarget(partial, self.plan.volume_size, keep=checkpoint.position)) as target:
                 self.observer.step("opened")
                 content, unreadable = self._copy(target, checkpoint, journal)
@@ -227,8 +230,9 @@ class _Job:
         self.observer.step("journal")
         return Checkpoint(0, "")
 
-    def _refuse_full_disk(self, output: Path, partial: Path, checkpoint: Checkpoint) -> None:
-        there = partial.stat().st_blocks * 512 if checkpoint.position else 0
+    def _refuse_full_disk(self, output: Path, partial: Path) -> None:
+        """Refuse what would not fit; what an earlier run left is used again or given up (DEF-10)."""
+        there = partial.stat().st_blocks * 512 if partial.exists() else 0
         space = os.statvfs(output.parent)
         needed, free = max(self.plan.total - there, 0), space.f_bavail * space.f_frsize
         if needed > free:
