@@ -116,6 +116,13 @@ class ProxmoxNotesArgs(ProxmoxConnection):
         json_schema_extra=about("TPX-262"),
     )
 
+    def options_of(self, name: str) -> TransformArgs:
+        """Give the options of a guest; its service is named after it, for each guest needs its own (TPX-98)."""
+        given = self.guests[name].transform
+        if "gateway_service_name" in given.model_fields_set:
+            return given
+        return given.model_copy(update={"gateway_service_name": f"{name}-traefik"})
+
     @model_validator(mode="after")
     def _guests_are_distinct(self) -> Self:
         counts = Counter(guest.vmid for guest in self.guests.values())

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from ..model import HttpUrl, Model, Seconds, about
 
-__all__ = ["DEFAULT_PORT", "Fingerprint", "ProxmoxConnection", "TokenId"]
+__all__ = ["DEFAULT_PORT", "BaseAddress", "Certificate", "Fingerprint", "ProxmoxConnection", "TokenId"]
 
 DEFAULT_PORT: Final = 8006
 _API_PATH: Final = "/api2/json"
@@ -33,6 +33,12 @@ def _one_certificate(pem: str) -> str:
     return pem
 
 
+BaseAddress = Annotated[HttpUrl, AfterValidator(_base_address)]
+"""Address of an API, without its path."""
+
+Certificate = Annotated[str, AfterValidator(_one_certificate)]
+"""The text of a PEM file."""
+
 TokenId = Annotated[str, StringConstraints(pattern=r"^[^\s@!/:]+@[A-Za-z][A-Za-z0-9._-]*![A-Za-z][A-Za-z0-9._-]*$")]
 """The name of an API token: ``user@realm!name``."""
 
@@ -47,7 +53,7 @@ class ProxmoxConnection(Model):
     way to leave that out.
     """
 
-    endpoint: Annotated[HttpUrl, AfterValidator(_base_address)] = Field(
+    endpoint: BaseAddress = Field(
         description="Address of the API, for example `https://pve.example.test:8006`.",
         json_schema_extra=about("TPX-10, TPX-32", unit="URL"),
     )
@@ -61,7 +67,7 @@ class ProxmoxConnection(Model):
         description="SHA-256 fingerprint of the server's certificate; any other certificate is refused.",
         json_schema_extra=about("TPX-118"),
     )
-    ca_pem: Annotated[str, AfterValidator(_one_certificate)] | None = Field(
+    ca_pem: Certificate | None = Field(
         default=None,
         description="Certificate of the authority that signed the server's, for example the cluster's own from "
         "`/etc/pve/pve-root-ca.pem`. Without it and without `fingerprint`, the system's trust.",

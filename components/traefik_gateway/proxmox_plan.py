@@ -9,8 +9,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any, Final
 
-from .args import TransformArgs
-from .args_notes import GuestNotesArgs, ProxmoxNotesArgs, WhenEmpty
+from .args_notes import ProxmoxNotesArgs, WhenEmpty
 from .discovery import DiscoveryError, Reason
 from .findings import Finding, Level
 from .labels import Container, parse
@@ -30,7 +29,6 @@ __all__ = [
     "block_hash",
     "blocks",
     "new_notes",
-    "options_of",
     "ordered",
     "plan",
     "routes_of",
@@ -152,7 +150,7 @@ def plan(
                 problems[name] = [str(containers)]
         else:
             models[name] = parse(containers)
-    transformed = transform_all(models, {name: options_of(name, args.guests[name]) for name in models})
+    transformed = transform_all(models, {name: args.options_of(name) for name in models})
     findings = [finding for one in transformed.values() for finding in one.findings]
     failures = [str(finding) for finding in findings if _is_fatal(finding)]
     for name, one in transformed.items():
@@ -163,14 +161,6 @@ def plan(
             labels[name] = dict(one.labels)
     labels |= {name: {} for name in where.dismissed}
     return _predicted(args, found, Plan(labels, {}, problems, tuple(warnings), tuple(failures)), former_block)
-
-
-def options_of(name: str, guest: GuestNotesArgs) -> TransformArgs:
-    """Give the options of a guest; its service is named after it, for each guest needs its own (TPX-98)."""
-    given = guest.transform
-    if "gateway_service_name" in given.model_fields_set:
-        return given
-    return given.model_copy(update={"gateway_service_name": f"{name}-traefik"})
 
 
 def new_notes(
