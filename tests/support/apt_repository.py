@@ -18,6 +18,12 @@ PROGRAMS = ("dpkg-deb", "gpg", "gpgconf")
 _SECONDS = 60
 
 
+def missing() -> str:
+    """Say why no repository can be made here; empty when one can."""
+    absent = [name for name in PROGRAMS if program(name) is None]
+    return f"the packages of the tests need {', '.join(absent)}" if absent else ""
+
+
 @dataclass(frozen=True)
 class Package:
     """One version of a package: what it installs, and the maintainer scripts it runs."""

@@ -27,6 +27,7 @@ PACKAGES = (
     "openssh-server",
     "sudo",
     "python3",
+    "python3-apt",
     "iproute2",
     "kmod",
     "procps",

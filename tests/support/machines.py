@@ -30,6 +30,8 @@ _START_SECONDS = 30
 _STOP_SECONDS = 10
 _COMMAND_SECONDS = 60
 _LINK_PREFIX = 30
+_ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
+_GROUP = "factory-machine-"
 _NETWORK = ipaddress.ip_network("10.128.0.0/9")
 
 # Run in fresh namespaces for mounts and network: `parent` is a process of this machine's network.
@@ -45,6 +47,8 @@ ip link set lo up
 ip link add host0 type veth peer name "$link" netns "$parent"
 ip address add "$address" dev host0
 ip link set host0 up
+# A network of its own: its kernel parameters may be set.
+export SYSTEMD_NSPAWN_API_VFS_WRITABLE=network
 exec "$systemd" --quiet --boot --register=no $keep --directory="$work/root" --machine="$name" \\
     --network-namespace-path=/proc/self/ns/net --capability=CAP_NET_ADMIN
 """
@@ -152,7 +156,7 @@ class Machine:
         self._wait(lambda: Path("/sys/class/net", self._own_link).exists(), "its link")
         _ip("address", "add", f"{self._link[1]}/{_LINK_PREFIX}", "dev", self._own_link)
         _ip("link", "set", self._own_link, "up")
-        self._wait(self._answers, "OpenSSH")
+        self._wait(self.answers, "OpenSSH")
         # Not earlier: the first children of nspawn only prepare the machine's namespaces.
         self._leader = int(Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text())
 
@@ -186,15 +190,33 @@ class Machine:
 
     def run(self, *command: str, check: bool = True, typed: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command as root inside, without OpenSSH; with `check`, a failure shows what it printed."""
-        enter = [str(program("nsenter")), f"--target={self._leader}", "--mount", "--uts", "--ipc", "--net", "--pid"]
-        enter += ["--root", "--wd=/", "--", *command]
-        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
         done = subprocess.run(
-            enter, check=False, capture_output=True, text=True, input=typed, env=environment, timeout=_COMMAND_SECONDS
+            self._inside(*command),
+            check=False,
+            capture_output=True,
+            text=True,
+            input=typed,
+            env=_ENVIRONMENT,
+            timeout=_COMMAND_SECONDS,
         )
         if check and done.returncode:
             raise AssertionError(f"{' '.join(command)} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
         return done
+
+    @contextmanager
+    def running_inside(self, *command: str) -> Iterator[subprocess.Popen[str]]:
+        """Run a command inside meanwhile; it ends with its input, or is killed."""
+        with subprocess.Popen(
+            self._inside(*command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=_ENVIRONMENT
+        ) as process:
+            try:
+                yield process
+            finally:
+                if process.stdin is not None:
+                    process.stdin.close()
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(_STOP_SECONDS)
+                process.kill()
 
     def path(self, path: str) -> Path:
         """Return where this machine finds a file of that one. Absolute links inside lead astray."""
@@ -205,7 +227,12 @@ class Machine:
         enter = [str(program("nsenter")), f"--target={self._leader}", "--net", "--", *command]
         subprocess.run(enter, check=True, capture_output=True, timeout=_COMMAND_SECONDS)
 
-    def _answers(self) -> bool:
+    def _inside(self, *command: str) -> list[str]:
+        enter = [str(program("nsenter")), f"--target={self._leader}", "--mount", "--uts", "--ipc", "--net", "--pid"]
+        return [*enter, "--root", "--wd=/", "--", *command]
+
+    def answers(self) -> bool:
+        """Tell whether OpenSSH greets."""
         try:
             with socket.create_connection((self.address, self.port), timeout=1) as connection:
                 return connection.recv(4) == b"SSH-"
@@ -229,6 +256,7 @@ def running(name: str, *, seeds: Sequence[Path] = ()) -> Iterator[Machine]:
     with tempfile.TemporaryDirectory(prefix="factory-machine-") as folder:
         keys = Path(folder, "keys")
         keys.mkdir()
+        _forget_the_dead()
         machine = Machine(f"{name}-{os.getpid()}", Path(folder), Keys.make(keys), seeds=seeds)
         try:
             machine.start()
@@ -246,8 +274,17 @@ def _control_groups(name: str) -> list[Path]:
         place, (kind, _, options) = before.split()[4], after.split(maxsplit=2)
         hierarchy = "" if kind == "cgroup2" else "name=systemd" if "name=systemd" in options.split(",") else None
         if kind in {"cgroup", "cgroup2"} and hierarchy is not None and hierarchy in own:
-            found.append(Path(place, own[hierarchy].lstrip("/"), f"factory-{name}"))
+            found.append(Path(place, own[hierarchy].lstrip("/"), f"{_GROUP}{name}"))
     return found
+
+
+def _forget_the_dead() -> None:
+    """Remove the empty groups that machines of killed runs left; with the runs' processes theirs have ended."""
+    for parent in {group.parent for group in _control_groups("")}:
+        for group in parent.glob(f"{_GROUP}*"):
+            owner = group.name.rpartition("-")[2]
+            if owner.isdigit() and not Path("/proc", owner).exists():
+                _removed(group)
 
 
 def _removed(group: Path) -> bool:
