@@ -6,14 +6,14 @@ import time
 
 from .errors import AgentError, failed
 from .fs import Files
-from .journal import Journal
+from .journal import SERVING, Journal
 from .operations import Operations, Skipped
 from .planner import PATH_KINDS
 from .preflight import require_room
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
     from .confirm import Revert
@@ -27,19 +27,21 @@ _VERBS = {"create": "creating", "update": "changing", "delete": "removing", "run
 
 
 class Apply:
-    """One application of a plan."""
+    """One application of a plan. ``known`` is what the caller already knows to be made by this resource."""
 
     def __init__(
         self,
         host: Host,
         planning: Planning,
         *,
+        known: Mapping[str, Mapping[str, Any]],
         token: str,
         blob: Callable[[str], Iterator[bytes]],
         progress: Callable[[dict[str, Any]], None],
     ) -> None:
         self._host = host
         self._planning = planning
+        self._known = known
         self._files = Files(host)
         self._operations = Operations(host, self._files, planning.resource, blob)
         self._journal = Journal(host, self._files, planning.resource, planning.facts.get("journal"))
@@ -54,11 +56,17 @@ class Apply:
         if planning.problems:
             reasons = "; ".join(f"{each['item']}: {each['message']}" for each in planning.problems)
             raise AgentError("refused", reasons, problems=planning.problems)
-        if planning.actions or planning.facts.get("journal"):
+        journal = planning.facts.get("journal")
+        if planning.actions or (journal and not journal["finished"]):
             require_room(self._host, planning.actions)
             self._work()
+        self._journal.end(self._applied, self._known)
         applied = [action.item for action in self._applied]
         return {"applied": applied, "owned": self._owned(), "confirm": self._revert.awaited() if self._revert else None}
+
+    def acknowledge(self) -> None:
+        """Note that the caller has the result."""
+        self._journal.forget()
 
     def _work(self) -> None:
         actions = self._planning.actions
@@ -76,7 +84,6 @@ class Apply:
             raise self._failure(error, number, action) from error
         except Exception as error:
             raise self._failure(unforeseen(error), number, action) from error
-        self._journal.end()
 
     def _do(self, action: Action) -> None:
         applied = {each.item for each in self._applied}
@@ -94,7 +101,7 @@ class Apply:
         except Skipped:
             return
         self._applied.append(action)
-        if action.do in ("start", "restart", "reload", "stop"):
+        if action.do in SERVING:
             self._journal.served(action.item)
 
     def _stop_if_cancelled(self) -> None:

@@ -142,13 +142,14 @@ def read_journal(host: Host, resource: str) -> dict[str, Any] | None:
     text = host.read(names.journal_path(resource))
     if text is None:
         return None
-    journal: dict[str, Any] = {"changing": [], "creating": {}, "served": [], "targets": []}
+    journal: dict[str, Any] = {"changing": [], "creating": {}, "served": [], "targets": [], "finished": False}
     for line in text.splitlines():
         try:
             entry = json.loads(line)
         except ValueError:  # the last line of a run that was killed while it wrote
             continue
         journal["creating"].update(entry.get("creating", {}))
+        journal["finished"] |= entry.get("finished", False)
         for field in ("changing", "served", "targets"):
             journal[field] += entry.get(field, [])
     return journal
@@ -161,5 +162,18 @@ def with_journal(
     merged = {kind: dict(items) for kind, items in owned.items()}
     for kind, items in (journal or {}).get("creating", {}).items():
         for key, detail in items.items():
-            merged.setdefault(kind, {}).setdefault(key, detail)
+            known = merged.setdefault(kind, {}).get(key)
+            merged[kind][key] = detail if known is None else _union(known, detail)
     return merged
+
+
+def _union(one: Any, other: Any) -> Any:
+    """Join two details of one item: nobody knows which of the two runs got further."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return {
+            key: _union(one[key], other[key]) if key in one and key in other else {**one, **other}[key]
+            for key in {**one, **other}
+        }
+    if isinstance(one, list) and isinstance(other, list):
+        return [*one, *(each for each in other if each not in one)]
+    return one

@@ -2,6 +2,8 @@
 
 Written before the first change, so that the next run after a kill knows which temporary files may lie around, which
 restarts are owed, and which of the new things this resource made. One JSON object per line; later lines add.
+
+At the end only what was made stays noted, until the caller shows that it knows: the answer may be lost on its way.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from .plan import Action
 
 _MODE, _DIRECTORY_MODE = 0o600, 0o700
+SERVING = ("start", "stop", "restart", "reload")
+"""What a service gets at the end, and what is owed to it after a kill."""
 
 
 class Journal:
@@ -37,7 +41,8 @@ class Journal:
     def begin(self, actions: Sequence[Action]) -> None:
         """Note what is about to be done, beside what an earlier run still owes."""
         self._files.clean([*self._before["targets"], self._path])
-        self._write(actions, served=self._before["served"] if not actions else [])
+        again = {action.item for action in actions if action.do in SERVING}
+        self._write(actions, served=[item for item in self._before["served"] if item not in again])
 
     def served(self, item: str) -> None:
         """Note that a service was restarted. Not synced: at worst it restarts once more."""
@@ -50,17 +55,30 @@ class Journal:
     def fail(self, attempted: Sequence[Action]) -> None:
         """Note what was really begun, after a failure."""
         if attempted or self._had_one:
-            served = (self._read_served() or []) if attempted else self._before["served"]
-            self._write(attempted, served=served)
+            self._write(attempted, served=self._read_served() if attempted else self._before["served"])
         else:
-            self.end()
+            self.forget()
 
-    def end(self) -> None:
-        """Remove it: all is done."""
+    def end(self, actions: Sequence[Action], known: Mapping[str, Mapping[str, Any]]) -> None:
+        """Note that all is done, and what was made of which the caller does not know yet."""
+        creating = {
+            kind: {key: detail for key, detail in items.items() if known.get(kind, {}).get(key) != detail}
+            for kind, items in self._creating(actions).items()
+        }
+        creating = {kind: items for kind, items in creating.items() if items}
+        if creating:
+            note = json.dumps({"creating": creating, "finished": True})
+            self._files.write(self._path, [note.encode() + b"\n"], mode=_MODE)
+            self._files.settle()
+        else:
+            self.forget()
+
+    def forget(self) -> None:
+        """Remove it: the caller knows everything."""
         self._files.remove(self._path)
-        self._files.settle()
         for directory in (os.path.dirname(self._path), STATE):
             self._files.remove_directory(directory, must=False)
+        self._files.settle()
 
     def _append(self, note: dict[str, Any]) -> None:
         with open(self._host.path(self._path), "a", encoding="utf-8") as file:
@@ -71,20 +89,23 @@ class Journal:
         return [item for line in lines for item in json.loads(line).get("served", ())]
 
     def _write(self, actions: Sequence[Action], *, served: Sequence[str]) -> None:
-        creating = {kind: dict(items) for kind, items in self._before["creating"].items()}
-        for action in actions:
-            kind, _, key = action.item.partition(":")
-            if action.owns is not None:
-                creating.setdefault(kind, {})[key] = action.owns
+        creating = self._creating(actions)
         note = {
             "changing": sorted({*self._before["changing"], *(each.item for each in actions if each.matters())}),
             "creating": creating,
             "served": list(served),
             "targets": sorted({*self._before["targets"], *(path for each in actions for path in each.targets())}),
         }
-        if not os.path.isdir(self._host.path(os.path.dirname(self._path))):
-            for directory in (STATE, os.path.dirname(self._path)):
-                if not os.path.isdir(self._host.path(directory)):
-                    self._files.make_directory(directory, mode=_DIRECTORY_MODE)
+        for directory in (STATE, os.path.dirname(self._path)):
+            if not os.path.isdir(self._host.path(directory)):
+                self._files.make_directory(directory, mode=_DIRECTORY_MODE)
         self._files.write(self._path, [json.dumps(note).encode() + b"\n"], mode=_MODE)
         self._files.settle()
+
+    def _creating(self, actions: Sequence[Action]) -> dict[str, dict[str, Any]]:
+        creating = {kind: dict(items) for kind, items in self._before["creating"].items()}
+        for action in actions:
+            kind, _, key = action.item.partition(":")
+            if action.owns is not None:
+                creating.setdefault(kind, {})[key] = action.owns
+        return creating

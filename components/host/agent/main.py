@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
+    from .applying import Apply
     from .lock import Lock
     from .plan import Planning
 
@@ -33,6 +34,7 @@ class Caller:
         self._held: list[dict[str, Any]] = []
         self._blobs_expected = 0
         self._gone = False
+        self._ended = False
 
     def next(self) -> dict[str, Any] | None:
         """Wait for the next message; None at the end. Pieces of blobs that nobody wants any more are passed over."""
@@ -56,14 +58,15 @@ class Caller:
         """Whether the caller is gone or wants the work to end; never waits."""
         import select
 
-        while not self._gone and not self._blobs_expected and select.select([self._source], [], [], 0)[0]:
+        while not self._ended and not self._blobs_expected and select.select([self._source], [], [], 0)[0]:
             frame = self._frame()
-            if frame is None or (isinstance(frame, dict) and frame.get("kind") == "cancel"):
-                self._gone = self._gone or frame is None
+            if frame is None:
+                self._ended = True
+            elif isinstance(frame, dict) and frame.get("kind") == "cancel":
                 return True
-            if isinstance(frame, dict):
+            elif isinstance(frame, dict):
                 self._held.append(frame)
-        return self._gone
+        return self._ended or self._gone
 
     def expect_blobs(self, number: int) -> None:
         """Note that so many blobs follow the request."""
@@ -110,6 +113,14 @@ class Agent:
         self._lock: Lock | None = None
         self._planning: Planning | None = None
         self._plan_id = ""
+        self._known: dict[str, Any] = {}
+        self._finished: Apply | None = None
+
+    def acknowledge(self) -> None:
+        """Take the caller's next word as a sign that the last result arrived."""
+        if self._finished is not None:
+            self._finished.acknowledge()
+            self._finished = None
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """Answer one request; raises AgentError."""
@@ -164,7 +175,7 @@ class Agent:
         planning = self._make_plan(request)
         return {
             "drift": drift(self._host, planning),
-            "interrupted": bool(planning.facts.get("journal")),
+            "interrupted": not (planning.facts.get("journal") or {"finished": True})["finished"],
             "problems": self._host.redact(planning.problems),
             "facts": facts(self._host, packages=bool(request["document"].get("packages"))),
         }
@@ -191,13 +202,16 @@ class Agent:
             apply = Apply(
                 self._host,
                 planning,
+                known=self._known,
                 token=os.urandom(8).hex(),
                 blob=self._caller.blob,
                 progress=lambda told: self._caller.send({"event": "progress", **told}),
             )
-            return apply.run()
+            result = apply.run()
         finally:
             self._caller.expect_blobs(0)
+        self._finished = apply
+        return result
 
     def _confirm(self, request: dict[str, Any]) -> dict[str, Any]:
         from .confirm import confirm
@@ -224,6 +238,7 @@ class Agent:
         self._host.key = bytes.fromhex(request.get("key") or "")
         self._host.hide(_secrets(document))
         facts = gather(self._host, document, owned, resource)
+        self._known = owned
         owned = with_journal(owned, facts.get("journal"))
         keyed = self._host.keyed_hash
         self._planning = plan(Planning(document, facts, owned, resource=resource, keyed_hash=keyed))
@@ -267,6 +282,9 @@ def main() -> int:
         while (request := caller.next()) is not None:
             if request.get("kind") == "cancel":
                 continue  # it came when its request was done already
+            agent.acknowledge()
+            if request.get("kind") == "end":
+                break
             try:
                 reply = {"event": "result", "kind": request.get("kind"), **agent.answer(request)}
             except AgentError as error:

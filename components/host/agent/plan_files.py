@@ -147,6 +147,8 @@ def merges(planning: Planning, path: str, entry: Mapping[str, Any]) -> None:
         return
     old = there["text"]
     if edit_merge.merge(old, notation, values, absent) == old:
+        if before_us:
+            planning.owned["merges"][path] = {**before_us, "keys": [list(key) for key in wanted if key in ours]}
         return
     before = edit_merge.load(old, notation)
     changes = {}

@@ -157,6 +157,8 @@ def authorized_keys(planning: Planning, user: str, entry: Mapping[str, Any]) -> 
     arguments = {"wanted": wanted, "unwanted": unwanted, "exclusive": exclusive}
     item = f"authorized_keys:{user}"
     if new == old:
+        if ours:
+            planning.owned["authorized_keys"][user] = {name: line for name, line in keys.items() if name in ours}
         return
     if fact is None and not (user in planning.wanted("users") or planning.busy()):
         raise Refusal(f"the user {user!r} does not exist: let a package or this document create it")

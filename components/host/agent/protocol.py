@@ -34,6 +34,10 @@ Requests (``kind``)
         "address"?}``, ``{"unit": name}`` or ``{"file": path}``, each with ``timeout`` (seconds). Result: ``checks``:
         name to what was observed (see :mod:`.observe`), always with ``error`` (text or null). Read-only.
 
+    ``end``
+        Everything arrived; the agent gives the lock back and ends without an answer. A caller that just goes leaves a
+        note on the host of what the last ``apply`` made, for its result may have been lost: the next run reads it.
+
 Plan
     ``actions``, in the order of work, each ``{"item": "files:/etc/x", "do": "create" | "update" | "delete" | "run" |
     "maybe" | "start" | "stop" | "restart" | "reload", "changes": {field: [from, to]}, "why": [items]}``; ``maybe`` is a
