@@ -176,6 +176,8 @@ def extract(path: Path, wanted: Iterable[str], target: Path, *, partition: int |
         for name, inode in found:
             last = next((part for part in reversed(name.split("/")) if part not in {"", ".", ".."}), "")
             copier.copy(inode, target / last if last else target, name)
+        # Once for all: a call per file would take most of the time.
+        os.sync()
         return Extracted(copier.files, copier.directories, copier.links, copier.bytes, tuple(copier.skipped))
 
 
@@ -220,7 +222,6 @@ class _Copier:
                 os.pwrite(descriptor, part, offset)
                 self.bytes += len(part)
             os.ftruncate(descriptor, inode.size)
-            os.fsync(descriptor)
         except BaseException:
             # Half a database that looks like a whole one is worse than none.
             place.unlink()
