@@ -81,7 +81,34 @@ def build(site: Site, *, protect: bool) -> dict[str, Any]:
             ).roles
             for name, args in settings.hosts.items()
         }
+    exports |= _gateway(site, providers)
     return exports
+
+
+def _gateway(site: Site, providers: Providers) -> dict[str, Any]:
+    """Build the gateway with its notes, or the notes alone for a gateway that somebody else runs."""
+    gateway, notes = site.settings.traefik_gateway, site.settings.proxmox
+    writer = site.tokens.get("proxmox_token")
+    if gateway is not None:
+        from components.traefik_gateway.component import TraefikGateway  # noqa: PLC0415 - only if the section is present
+
+        packages = ["factory", *(["python"] if notes else [])]
+        built = TraefikGateway(
+            "gateway",
+            gateway,
+            notes,
+            reader_secret=site.tokens.get("proxmox_reader_token"),
+            writer_secret=writer,
+            opts=pulumi.ResourceOptions(providers=providers.of(packages)),
+        )
+        return {"gateway": built.outputs()}
+    if notes is not None and writer is not None:
+        from components.traefik_gateway.provider import ProxmoxNotes  # noqa: PLC0415 - only if the section is present
+
+        (python,) = providers.of(["python"])
+        alone = ProxmoxNotes("gateway-notes", notes, token_secret=writer, opts=pulumi.ResourceOptions(provider=python))
+        return {"gateway": {"routes": alone.routes}}
+    return {}
 
 
 def _packages(args: AppStackArgs) -> list[str]:

@@ -13,6 +13,8 @@ __all__ = ["CREDENTIALS", "KubernetesConnection", "PostgresConnection", "VaultCo
 CREDENTIALS = {
     "vault": ("vault_token", "a Vault token of the operator"),
     "postgres": ("postgres_password", "the password of `postgres.username`"),
+    "proxmox": ("proxmox_token", "the secret of `proxmox.token_id`, which writes notes"),
+    "traefik_gateway": ("proxmox_reader_token", "the secret of `traefik_gateway.plugin.token_id`, which reads them"),
 }
 """For each connection which needs one: its key below `factory:credentials`, and what it is.
 

@@ -6,7 +6,7 @@ import json
 import os
 import socket
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -36,6 +36,8 @@ class Site:
     secrets: Secrets
     editor_passwords: Mapping[str, pulumi.Output[str]]
     host_secrets: Secrets
+    tokens: Mapping[str, pulumi.Output[str]] = field(default_factory=dict)
+    """The credentials by name, for what is no provider of its own."""
 
 
 def from_pulumi(variables: Mapping[str, str] = os.environ, directory: FilePath | None = None) -> Site:
@@ -74,7 +76,12 @@ def _site(variables: Mapping[str, str], directory: FilePath) -> Site:
         pulumi.log.warn(f"the host {name} is left out: this machine has no sshd, so the sandbox has no host")
     passwords = {app: pulumi.Output.secret(value) for app, value in clear.get("editor_passwords", {}).items()}
     return Site(
-        settings, reached, _by_owner(clear.get("secrets", {})), passwords, _by_owner(clear.get("host_secrets", {}))
+        settings,
+        reached,
+        _by_owner(clear.get("secrets", {})),
+        passwords,
+        _by_owner(clear.get("host_secrets", {})),
+        {key: pulumi.Output.secret(value) for key, value in clear.get("credentials", {}).items()},
     )
 
 
@@ -87,6 +94,12 @@ def _places(reached: Access, settings: Settings) -> dict[str, str]:
     machines = {
         f"hosts.{name}": machine.connection.address for name, machine in settings.hosts.items() if machine.connection
     }
+    if settings.proxmox is not None:
+        machines["proxmox"] = settings.proxmox.host
+        guests = settings.proxmox.guests.items()
+        machines |= {f"proxmox.guests.{name}": guest.host.address for name, guest in guests if guest.host}
+    if settings.traefik_gateway is not None:
+        machines["traefik_gateway"] = settings.traefik_gateway.host.address
     return reached.hosts() | machines
 
 

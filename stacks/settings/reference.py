@@ -5,6 +5,7 @@ from __future__ import annotations
 import types
 from collections.abc import Iterator
 from enum import Enum
+from ipaddress import IPv4Address
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, JsonValue
@@ -19,7 +20,14 @@ __all__ = ["reference", "undescribed"]
 
 _ENCRYPTED = ", ".join(f"`{NAMESPACE}:{key}`" for key in ENCRYPTED_SECTIONS)
 _CREDENTIALS = " and ".join(f"`{name}` ({what})" for name, what in CREDENTIALS.values())
-_PLAIN_NAMES = {str: "text", int: "number", float: "number", bool: "true or false", JsonValue: "any value"}
+_PLAIN_NAMES = {
+    str: "text",
+    int: "number",
+    float: "number",
+    bool: "true or false",
+    JsonValue: "any value",
+    IPv4Address: "IPv4 address",
+}
 
 _INTRODUCTION = f"""\
 # Configuration

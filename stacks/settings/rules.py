@@ -15,6 +15,8 @@ from components.app_stack.platform import PlatformArgs
 from components.host.machine_args import LOGIN_SECRETS, MachineArgs
 from components.naming import DOCUMENTED, NamingError, conflicts
 from components.services.vault.args import VaultFoundationArgs
+from components.traefik_gateway.args_gateway import TraefikGatewayArgs
+from components.traefik_gateway.args_notes import ProxmoxNotesArgs
 
 from . import guards
 from .connections import CREDENTIALS
@@ -24,7 +26,7 @@ from .problems import Path, Problem, did_you_mean
 from .schema import ENCRYPTED_SECTIONS, SandboxArgs
 from .yaml_file import StackFile
 
-__all__ = ["Draft", "app_needs", "check", "foundation_needs", "needs"]
+__all__ = ["Draft", "app_needs", "check", "foundation_needs", "gateway_needs", "needs"]
 
 _MOVING_REVISIONS = frozenset({"HEAD", "main", "master"})
 
@@ -79,7 +81,7 @@ def check(draft: Draft) -> Iterator[Problem]:
 def needs(valid: Mapping[str, Any]) -> dict[str, list[str]]:
     """Which connections the declared sections need, each with the keys that need it."""
     found: dict[str, list[str]] = {}
-    by_key = foundation_needs(valid)
+    by_key = foundation_needs(valid) | gateway_needs(valid)
     by_key |= {f"apps.{name}": app_needs(app) for name, app in valid.get("apps", {}).items()}
     for key, connections in by_key.items():
         for connection in connections:
@@ -100,10 +102,34 @@ def foundation_needs(valid: Mapping[str, Any]) -> dict[str, list[str]]:
     return found
 
 
+def gateway_needs(valid: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Which credentials the gateway and the notes need: each section has one of its own."""
+    gateway: TraefikGatewayArgs | None = valid.get("traefik_gateway")
+    reads = gateway is not None and gateway.plugin is not None
+    wanted = (("proxmox", valid.get("proxmox") is not None), ("traefik_gateway", reads))
+    return {section: [section] for section, needed in wanted if needed}
+
+
 def app_needs(app: AppStackArgs) -> list[str]:
     """Which connections one application needs."""
     wanted = (("postgres", app.has_database), ("vault", app.uses_vault), ("kubernetes", app.has_workload))
     return [connection for connection, needed in wanted if needed]
+
+
+def _gateway(draft: Draft) -> Iterator[Problem]:
+    """TPX-200: whoever takes the gateway must not be able to write."""
+    gateway: TraefikGatewayArgs | None = draft.valid.get("traefik_gateway")
+    notes: ProxmoxNotesArgs | None = draft.valid.get("proxmox")
+    if gateway is None or gateway.plugin is None or notes is None:
+        return
+    if gateway.plugin.token_id == notes.token_id:
+        where = ("traefik_gateway", "plugin", "token_id")
+        rule = "is the token that writes notes (TPX-200)"
+        yield draft.problem(where, rule, "Make a token that can only read", value=notes.token_id)
+    if gateway.plugin.version != notes.plugin_version:
+        rule = "is not what the gateway runs, so predictions would be wrong"
+        fix = "Write the version of `traefik_gateway.plugin`"
+        yield draft.problem(("proxmox", "plugin_version"), rule, fix, value=notes.plugin_version)
 
 
 def _environment(draft: Draft) -> Iterator[Problem]:
@@ -344,5 +370,6 @@ _RULES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     _editor_passwords,
     _hosts,
     _credentials,
+    _gateway,
     _delivery,
 )

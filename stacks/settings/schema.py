@@ -15,6 +15,8 @@ from components.host.machine_args import MachineArgs
 from components.model import DnsLabel, Model, about
 from components.services.postgres.args import PostgresFoundationArgs
 from components.services.vault.args import VaultFoundationArgs
+from components.traefik_gateway.args_gateway import TraefikGatewayArgs
+from components.traefik_gateway.args_notes import ProxmoxNotesArgs
 
 from .connections import KubernetesConnection, PostgresConnection, VaultConnection
 from .guards import Environment, Fingerprints
@@ -104,6 +106,14 @@ class Settings(Model):
     hosts: dict[DnsLabel, MachineArgs] = Field(
         default={}, description="The machines, each under its name.", json_schema_extra=about("section 3")
     )
+    traefik_gateway: TraefikGatewayArgs | None = Field(
+        default=None, description="The gateway that faces the Internet.", json_schema_extra=about("TPX-256")
+    )
+    proxmox: ProxmoxNotesArgs | None = Field(
+        default=None,
+        description="The guests whose notes hold the gateway's routes.",
+        json_schema_extra=about("TPX-254"),
+    )
     secrets: dict[str, frozenset[str]] = Field(
         default={},
         description="Encrypted values of `<app>/config`, by application and key: exactly its `vault.config_keys`. "
@@ -112,8 +122,8 @@ class Settings(Model):
     )
     credentials: frozenset[str] = Field(
         default=frozenset(),
-        description="Encrypted credentials of the connections: `vault_token`, `postgres_password`. Set one with "
-        "`pulumi config set --secret --path credentials.NAME`.",
+        description="Encrypted credentials of the connections: `vault_token`, `postgres_password`, `proxmox_token`, "
+        "`proxmox_reader_token`. Set one with `pulumi config set --secret --path credentials.NAME`.",
         json_schema_extra=about("POL-33"),
     )
     editor_passwords: frozenset[str] = Field(

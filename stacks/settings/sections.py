@@ -13,6 +13,7 @@ SECTIONS = {
     "vault_foundation": "factory:vault:VaultFoundation",
     "apps": "factory:app:AppStack",
     "hosts": "factory:host:Machine",
+    "traefik_gateway": "factory:traefik:TraefikGateway",
 }
 """Each section's component type. A component's children carry its type in their URN, so the type finds all of them."""
 

@@ -104,7 +104,7 @@ def test_a_section_is_found_by_the_type_of_its_component() -> None:
         "urn:pulumi:lab::factory::factory:host:Machine::pi",
         "urn:pulumi:lab::factory::factory:host:Machine$**::pi.*",
     ]
-    assert set(SECTIONS) == {"vault_foundation", "postgres_foundation", "apps", "hosts"}
+    assert set(SECTIONS) == {"vault_foundation", "postgres_foundation", "apps", "hosts", "traefik_gateway"}
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_a_section_is_found_by_the_type_of_its_component() -> None:
         ("vault", "Did you mean `vault_foundation`?"),
         ("apps.webap", "Did you mean `webapp`?"),
         ("vault_foundation.x", "Did you mean `vault_foundation`?"),
-        ("nonsense", "Known here: apps, apps.webapp, hosts, hosts.gateway, postgres_foundation, vault_foundation."),
+        ("nonsense", "Known here: apps, apps.webapp, hosts, hosts.gateway, postgres_foundation, traefik_gateway, vault"),
         ("hosts.gatway", "Did you mean `gateway`?"),
     ],
 )
