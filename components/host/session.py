@@ -28,6 +28,7 @@ _NOT_FOUND: Final = 127
 _LAST_WORDS: Final = 3
 _CANCEL_SECONDS: Final = 15.0
 """How long the agent may take to end a command and say what was done."""
+_END_SECONDS: Final = 3.0
 _LOCK_SECONDS: Final = 30
 
 
@@ -128,10 +129,14 @@ class HostSession:
             await self.close()
 
     async def close(self) -> None:
-        """End the agent, which gives the host's lock back, and disconnect."""
-        if self._agent is not None:
-            self._agent.channel.kill()
-            self._agent = None
+        """Tell the agent that its last answer arrived, let it give the host's lock back, and disconnect."""
+        agent, self._agent = self._agent, None
+        if agent is not None:
+            with contextlib.suppress(UnreachableError, TimeoutError):
+                async with asyncio.timeout(_END_SECONDS):
+                    await agent.channel.send(json_frame({"kind": "end"}))
+                    await agent.channel.ended()
+            agent.channel.kill()
         await self._transport.close()
 
     def _common(self, request: Message) -> Message:
@@ -145,7 +150,7 @@ class HostSession:
             fresh = HostSession(self.host, self._connect, sudo_password=self._password, holder=self._holder)
             try:
                 async with asyncio.timeout_at(asyncio.get_running_loop().time() + deadline - time.monotonic()):
-                    answer = await fresh._ask({"kind": "confirm", "token": confirm["token"]})
+                    answer = await fresh._ask({"kind": "confirm", **self._common({"token": confirm["token"]})})
                 if answer.get("confirmed"):
                     return
                 reason = answer.get("reason", "it was too late")

@@ -30,6 +30,9 @@ class FakeChannel:
         program, data = data[: self._before], data[self._before :]
         self._before -= len(program)
         for request in self._parser.feed(data):
+            if request == {"kind": "end"}:
+                self.kill()
+                return
             try:
                 for frame in self._answers(request):
                     self._written.put_nowait(json_frame(frame))

@@ -72,7 +72,7 @@ class SshChannel:
         words = await self._stderr
         with contextlib.suppress(OSError, asyncssh.Error):
             await self._process.wait_closed()
-        return self._process.exit_status, words
+        return (None if self._process.exit_signal else self._process.exit_status), words
 
     def kill(self) -> None:
         """Close the channel: the program sees the end of its input."""

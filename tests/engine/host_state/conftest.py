@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,15 @@ for role, desired in given["roles"].items():
 """
 
 
+class HostProgram(Program):
+    """The program, refreshed as `./factory` does: with the providers of the same run."""
+
+    def run(self, *arguments: str, check: bool = True, values: Mapping[str, Any] | None = None) -> str:
+        """Run `pulumi ARGUMENTS`."""
+        with_program = ("--run-program",) if "--refresh" in arguments and arguments[0] in {"up", "preview"} else ()
+        return super().run(*arguments, *with_program, check=check, values=values)
+
+
 @dataclass
 class Machine:
     """A project with a file backend of its own, and the directory that is its machine's root."""
@@ -75,6 +84,15 @@ class Machine:
             for file in sorted(self.root.rglob("*"))
             if (name := str(file.relative_to(self.root))) not in _NOTES
         }
+
+    def edit_state(self, edit: Callable[[dict[str, Any]], None]) -> None:
+        """Change the resource's entry in the state by hand."""
+        stored = json.loads(self.program.state())
+        for each in stored["deployment"]["resources"]:
+            if each["type"] == "factory:host:HostState":
+                edit(each)
+        (self.program.folder / "edited.json").write_text(json.dumps(stored))
+        self.program.run("stack", "import", "--file", "edited.json")
 
     def starts(self, *arguments: str, values: dict[str, Any]) -> subprocess.Popen[str]:
         """Start `pulumi` in a process group of its own."""
@@ -126,7 +144,7 @@ def machines(server: tuple[SshServer, Path], tmp_path_factory: pytest.TempPathFa
         root = folder / "root"
         for notes in _NOTES:
             (root / notes).mkdir(parents=True, exist_ok=True)
-        program = Program.write(folder / "project", PROGRAM)
+        program = HostProgram.write(folder / "project", PROGRAM)
         settings = json.loads((program.folder / "Pulumi.yaml").read_text())
         plugin = {"name": "factory", "path": str(ROOT / "toolchain" / "plugins" / "factory")}
         (program.folder / "Pulumi.yaml").write_text(json.dumps(settings | {"plugins": {"providers": [plugin]}}))

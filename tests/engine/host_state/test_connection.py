@@ -86,6 +86,8 @@ def test_a_program_there_hears_answers_and_ends(server: SshServer) -> None:
             assert await channel.receive() == b"heard this\n"
             assert await channel.receive() == b""
             assert await channel.ended() == (7, "careful\n")
+            channel = await transport.start("kill -9 $$")
+            assert await channel.ended() == (None, "")
 
     asyncio.run(work())
 

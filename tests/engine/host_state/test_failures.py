@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -71,9 +72,7 @@ def test_a_run_that_the_user_interrupts_stops_at_the_next_step(machine: Machine)
     kept = state(machine)
     assert kept is not None
     assert sorted(kept["outputs"]["owned"]["files"]) == sorted(role["files"])
-    shorter = machine.values(base={**role, "steps": {"wait": {"run": ["true"], "once_for": "1"}}})
-    machine.program.up(**shorter)
-    machine.program.unchanged(**shorter)
+    machine.program.up(**machine.values(base={**role, "steps": {"wait": {"run": ["true"], "once_for": "1"}}}))
 
 
 def test_killed_anywhere_the_next_run_converges(
@@ -95,7 +94,7 @@ def test_killed_anywhere_the_next_run_converges(
         printed, _ = running.communicate(timeout=120)
         assert "Traceback" not in printed
         if holder is not None and running.returncode:
-            assert f"127.0.0.1:{machine.host['port']}: the agent was ended or the connection was lost" in printed
+            assert re.search(rf"127\.0\.0\.1:{machine.host['port']}.*the connection was lost", printed), printed
         machine.program.up(**values)
         machine.program.unchanged(**values)
         found = {path: machine.path(path).read_text() for path in role["files"]}
@@ -116,21 +115,16 @@ def test_an_unreachable_host_is_named_within_seconds_and_its_state_is_kept(machi
     # A host that does not exist yet can be planned for, with a warning.
     printed = machine.program.run("preview", check=False, values=away)
     assert "cannot reach 127.0.0.1:9: Connection refused. This preview counts everything as new" in printed
-    assert "1 to create" in printed or "to create" in printed
+    assert "to create" in printed
     assert "cannot reach 127.0.0.1:9" in machine.failing("up", "--yes", "--skip-preview", values=away)
     assert time.monotonic() - started < 40
     assert state(machine) is None
     machine.program.up(**values)
     before = state(machine)
     assert before is not None
-    machine.program.run("up", "--yes", "--skip-preview", check=False, values=away)
-    stored = json.loads(machine.program.state())
-    for each in stored["deployment"]["resources"]:
-        if each["type"] == "factory:host:HostState":
-            each["inputs"]["host"]["port"] = each["outputs"].get("host", {}).get("port", 9)
-    (machine.program.folder / "moved.json").write_text(json.dumps(stored))
-    machine.program.run("stack", "import", "--file", "moved.json")
-    printed = machine.failing("refresh", "--yes", "--skip-preview", values=values)
+    # A host that has moved: its state names the old place, where nobody answers.
+    machine.edit_state(lambda found: found["inputs"]["host"].update(NO_HOST))
+    printed = machine.failing("up", "--yes", "--skip-preview", "--refresh", values=values)
     assert "cannot reach 127.0.0.1:9: Connection refused. Its state is therefore not known" in printed
     after = state(machine)
     assert after is not None
@@ -159,7 +153,6 @@ def test_a_wrong_sudo_password_is_one_message_and_one_attempt(machine: Machine, 
     values["credentials"]["sudo_password"] = CANARY
     machine.program.up(**values)
     assert machine.path("/etc/one").read_text() == "1"
-    machine.program.unchanged(**values)
 
 
 def test_a_secret_is_nowhere_but_where_it_belongs(machine: Machine, sudo: FakeSudo, tmp_path: Path) -> None:

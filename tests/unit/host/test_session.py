@@ -167,7 +167,7 @@ def test_a_dangerous_change_is_confirmed_over_a_fresh_connection() -> None:
 
     asyncio.run(apply(HostSession(HOST, connect)))
     assert len(made) == 2
-    assert answers.asked[-1] == {"kind": "confirm", "token": "t"}
+    assert answers.asked[-1] == {"kind": "confirm", "token": "t", "root": "/srv/test"}
 
 
 def test_a_change_that_cuts_the_connection_is_told_as_taken_back() -> None:
