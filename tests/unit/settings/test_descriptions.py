@@ -113,7 +113,7 @@ def test_a_section_is_found_by_the_type_of_its_component() -> None:
         ("vault", "Did you mean `vault_foundation`?"),
         ("apps.webap", "Did you mean `webapp`?"),
         ("vault_foundation.x", "Did you mean `vault_foundation`?"),
-        ("nonsense", "Known here: apps, apps.webapp, hosts, hosts.gateway, postgres_foundation, traefik_gateway, vault"),
+        ("nonsense", "Known here: apps, apps.webapp, hosts, hosts.gateway, postgres_foundation, traefik_gateway, "),
         ("hosts.gatway", "Did you mean `gateway`?"),
     ],
 )
