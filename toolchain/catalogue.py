@@ -14,7 +14,7 @@ from pathlib import Path
 
 from toolchain.errors import ToolError
 from toolchain.progress import GIGABYTE, MEGABYTE
-from toolchain.releases import ETCD, KUBERNETES, KUBERNETES_CLIENT, KWOK, PULUMI, VAULT, Release
+from toolchain.releases import ETCD, KUBERNETES, KUBERNETES_CLIENT, KWOK, PULUMI, TRAEFIK, VAULT, Release
 
 HERE = Path(__file__).resolve().parent
 
@@ -208,6 +208,27 @@ def _backends() -> tuple[Spec, ...]:
                 folder="backends/vault", package="github.com/hashicorp/vault", seconds=360, cache_bytes=6 * GIGABYTE
             ),
         ),
+        _traefik(),
+    )
+
+
+def _traefik() -> Spec:
+    # No backend of the sandbox: the long tests give it the files that the gateway would get.
+    version = "3.6.12"
+    return Spec(
+        name="traefik",
+        version=version,
+        size=178 * MEGABYTE,
+        found=Found(("version",), (3, 5), (4,)),
+        release=TRAEFIK,
+        build=Build(
+            folder="backends/traefik",
+            package="github.com/traefik/traefik/v3/cmd/traefik",
+            seconds=420,
+            cache_bytes=5 * GIGABYTE,
+            ldflags=f"-s -w -X github.com/traefik/traefik/v3/pkg/version.Version={version}",
+        ),
+        optional=True,
     )
 
 

@@ -102,3 +102,12 @@ VAULT = Release(
     packing=Packing.ZIP,
     keep=frozenset({"vault"}),
 )
+
+_TRAEFIK = GITHUB + "/traefik/traefik/releases/download/v{version}/traefik_v{version}_"
+TRAEFIK = Release(
+    version="3.6.12",
+    url=_TRAEFIK + "{os}_{arch}.tar.gz",
+    checksums=_TRAEFIK + "checksums.txt",
+    packing=Packing.TAR,
+    keep=frozenset({"traefik"}),
+)

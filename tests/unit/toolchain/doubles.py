@@ -176,7 +176,8 @@ def archive(spec: Spec) -> bytes:
         members |= {"pulumi-language-python": b"#!/bin/sh\n", "pulumi-language-python-exec": b"#!/usr/bin/env python\n"}
     if spec.release.packing is Packing.ZIP:
         return zipped(members)
-    return tarred({f"{spec.name}-release/{name}": content for name, content in members.items()})
+    folder = f"{spec.name}-release/" if spec.release.nested else ""
+    return tarred({f"{folder}{name}": content for name, content in members.items()})
 
 
 def tarred(members: dict[str, bytes], *extra: tarfile.TarInfo) -> bytes:

@@ -19,6 +19,7 @@ MODULES = {
     "kubectl": "k8s.io/kubernetes",
     "kwok": "sigs.k8s.io/kwok",
     "vault": "github.com/hashicorp/vault",
+    "traefik": "github.com/traefik/traefik/v3",
 }
 
 
@@ -46,7 +47,7 @@ def test_go_is_new_enough_for_each_module() -> None:
         wanted.append(tuple(int(part) for part in match[1].split(".")))
     go = catalogue()["go"]
     assert go.found
-    assert len(wanted) == 6
+    assert len(wanted) == 7
     assert go.found.at_least == max(wanted)
     assert tuple(int(part) for part in go.version.split(".")) >= go.found.at_least
 
