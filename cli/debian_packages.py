@@ -20,6 +20,16 @@ TEST_MACHINES = {
     "gpg": "gnupg",
 }
 """What test machines are made of, each program with the package that brings it."""
+GATEWAY_PROGRAMS = {
+    "nginx": "nginx-light",
+    "dnsmasq": "dnsmasq-base",
+    "dig": "bind9-dnsutils",
+    "nft": "nftables",
+    "ip": "iproute2",
+    "logrotate": "logrotate",
+    "openssl": "openssl",
+}
+"""What reads a gateway's files, for their tests."""
 
 
 def program(name: str) -> str | None:
@@ -45,6 +55,11 @@ def provide_test_machines(report: Report) -> bool:
         report("test machines need root: their tests are skipped")
         return False
     return _provide(TEST_MACHINES, "test machines", report)
+
+
+def provide_gateway_programs(report: Report) -> bool:
+    """Make sure that the programs that read a gateway's files are here, or say why they are not."""
+    return _provide(GATEWAY_PROGRAMS, "what a gateway runs", report)
 
 
 def _provide(wanted: Mapping[str, str], purpose: str, report: Report) -> bool:

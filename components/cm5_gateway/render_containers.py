@@ -130,9 +130,10 @@ def compose(gateway: Gateway, configured: Mapping[str, Role]) -> Role:
 
 
 def _mark(role: Role) -> str:
-    """Give a mark of what a container reads, without its secrets."""
-    files = role.desired.files
-    return digest(*(f"{path}\0{files[path].content or ''}" for path in sorted(files)))
+    """Give a mark of what a container reads, with the names of secrets in their places."""
+    texts = {path: file.content or "" for path, file in role.desired.files.items()}
+    texts |= {path: file.text({name: f"<{name}>" for name in file.secrets}) for path, file in role.secret_files.items()}
+    return digest(*(f"{path}\0{text}" for path, text in sorted(texts.items())))
 
 
 def _services(gateway: Gateway, marks: Mapping[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -71,6 +71,8 @@ END
 case $verb in
 check) is_served ;;
 issue)
+    # What a killed run left.
+    rm -rf "$dir"/issue.??????
     is_served && exit 0
     make_authority
     issue
