@@ -76,7 +76,6 @@ http.services
   weighted.healthCheck flag file
   weighted.services[].name string file
   weighted.services[].weight int file
-  weighted.sticky flag file
   weighted.sticky.cookie flag file
   weighted.sticky.cookie.domain string file
   weighted.sticky.cookie.httpOnly bool file
