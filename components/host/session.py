@@ -50,6 +50,8 @@ class _Running:
     """An agent's process."""
 
     channel: Channel
+    first: bytes
+    """What goes before its first request."""
     parser: FrameParser = field(default_factory=FrameParser)
     waiting: list[Message] = field(default_factory=list)
 
@@ -170,11 +172,29 @@ class HostSession:
         progress: Progress = lambda _line: None,
         stop: Stop | None = None,
     ) -> Message:
-        """Send a request and wait for its answer. A cancelled wait leaves no half-read answer behind."""
+        """Send a request and wait for its answer.
+
+        An agent that turns out to have ended since its last answer is replaced, except for an ``apply``: its plan ended
+        with it.
+        """
+        may_restart = message["kind"] != "apply"
         frames = b"".join([json_frame(message), *(frame for blob in blobs for frame in blob_frames(blob))])
-        agent = await self._send(frames)
+        if self._agent is not None:
+            try:
+                return await self._exchange(self._agent, frames, progress, stop)
+            except UnreachableError:
+                if not may_restart:
+                    raise
+        return await self._exchange(await self._start(), frames, progress, stop)
+
+    async def _exchange(self, agent: _Running, frames: bytes, progress: Progress, stop: Stop | None) -> Message:
+        """Talk to one agent; one that is interrupted in the middle of an answer is never asked again."""
         stopping = asyncio.create_task(self._cancel_on(stop, agent)) if stop is not None else None
         try:
+            # Why an agent ended is told by the answer that does not come.
+            with contextlib.suppress(UnreachableError):
+                first, agent.first = agent.first, b""
+                await agent.channel.send(first + frames)
             return await self._answer(agent, progress)
         except BaseException as error:
             if not isinstance(error, AgentError):
@@ -184,23 +204,14 @@ class HostSession:
             if stopping is not None:
                 stopping.cancel()
 
-    async def _send(self, frames: bytes) -> _Running:
-        """Write to the agent, which is started first where there is none: its program and the request are one write."""
-        if self._agent is not None:
-            try:
-                await self._agent.channel.send(frames)
-            except UnreachableError:
-                self._drop(self._agent)  # it ended between two requests, when nothing was under way
-            else:
-                return self._agent
+    async def _start(self) -> _Running:
+        """Start an agent; its program travels with the first request."""
         try:
-            first = preamble(self.host, self._password)
+            password = preamble(self.host, self._password)
         except ValueError as error:
             raise UnreachableError(f"{self.place}: {error}") from None
         channel = await self._transport.start(agent_command(self.host, BOOTSTRAP))
-        self._agent = _Running(channel)
-        with contextlib.suppress(UnreachableError):  # why it ended is told by the answer that does not come
-            await channel.send(first + bundle() + frames)
+        self._agent = _Running(channel, password + bundle())
         return self._agent
 
     async def _answer(self, agent: _Running, progress: Progress) -> Message:

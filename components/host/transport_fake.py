@@ -61,6 +61,8 @@ class FakeTransport:
         self.reachable = reachable
         self.commands: list[str] = []
         """Every command that was started."""
+        self.started: list[FakeChannel] = []
+        """The agents that these started."""
         self._answers = answers
 
     async def connect(self) -> None:
@@ -72,7 +74,8 @@ class FakeTransport:
         """Start an agent."""
         await self.connect()
         self.commands.append(command)
-        return FakeChannel(self._answers)
+        self.started.append(FakeChannel(self._answers))
+        return self.started[-1]
 
     async def close(self) -> None:
         """Nothing is open."""

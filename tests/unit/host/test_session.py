@@ -144,6 +144,24 @@ def test_the_next_request_after_a_loss_starts_a_new_agent() -> None:
     assert len(transport.commands) == 2
 
 
+def test_an_agent_that_ended_while_nobody_asked_is_replaced_but_not_in_the_middle_of_a_plan() -> None:
+    answers = Recorded(plan=[PLAN], apply=[DONE], read=[{"event": "result", "drift": {}}])
+    transport = FakeTransport(answers)
+
+    async def work() -> None:
+        one = HostSession(HOST, lambda: transport)
+        await one.read({"document": {}})
+        transport.started[-1].kill()
+        await one.read({"document": {}})
+        assert len(transport.started) == 2
+        with pytest.raises(LostError):
+            await apply(one, planned=lambda _plan: transport.started[-1].kill())
+        assert "apply" not in {each["kind"] for each in answers.asked}
+        assert (await apply(one))["owned"] == DONE["owned"]
+
+    asyncio.run(work())
+
+
 def test_the_user_s_interruption_reaches_the_agent() -> None:
     cancelled = {"event": "error", "error": {"code": "cancelled", "message": "cancelled", "owned": {}}}
     answers = Recorded(plan=[PLAN], apply=[], cancel=[cancelled])

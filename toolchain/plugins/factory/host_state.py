@@ -11,6 +11,7 @@ from components.host.ssh_config import not_followed
 from components.host.summary import changes, in_words, managed, unseen
 from components.host.transport import HostError, UnreachableError
 from toolchain.plugins.kit import (
+    UNKNOWN,
     Change,
     Context,
     Created,
@@ -158,7 +159,7 @@ class HostStateHandler(Handler):
         """Plan against the real host; one that cannot be reached counts as one that does not exist yet."""
         known = for_preview(inputs)
         if known is None:
-            return outputs
+            return {**outputs, "summary": UNKNOWN, "owned": UNKNOWN}
         request, _ = self._request(context, known, outputs)
 
         async def work(_work: Work) -> Properties:
@@ -178,7 +179,7 @@ class HostStateHandler(Handler):
                 context.warn(f"{place}: {problem['item']}: {problem['message']}")
         report(found)
         context.status(in_words(found) or "nothing to do on the host")
-        return {**outputs, "summary": managed(known.desired.document())}
+        return {**outputs, "summary": managed(known.desired.document()), "owned": UNKNOWN}
 
     def _apply(
         self,
@@ -245,7 +246,7 @@ def _compared(inputs: Properties) -> Properties:
     """Return what counts as a difference; a kind without items is empty, so that the first one has its own path."""
     desired = inputs.get("desired")
     if isinstance(desired, dict):
-        desired = dict.fromkeys(KINDS, {}) | desired
+        desired = {kind: desired.get(kind, {}) for kind in KINDS} | desired
     return {"host": _machine(inputs), "role": inputs.get("role"), "desired": desired}
 
 
