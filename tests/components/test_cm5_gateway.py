@@ -1,0 +1,240 @@
+"""The graph of a gateway: a resource per subsystem, edges and no chain, secrets kept, the smallest update."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+import pytest
+
+from components.cm5_gateway import CM5Gateway, CM5GatewayArgs, Facts, GatewayError, formats
+from components.host import FactoryProvider
+from tests.support.gateway import SECRETS, classic, gateway_args
+from tests.support.mocks import Graph, Node, build, render
+
+STATE = "factory:host:HostState"
+GATEWAY = "factory:cm5:CM5Gateway"
+COMMAND = "command:remote:Command"
+COMPOSE_FILE = "/opt/data/docker-compose.yml"
+
+
+@pytest.fixture(autouse=True)
+def cheap_marks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Marks of secrets are meant to be expensive; here they only have to differ."""
+    monkeypatch.setitem(formats._SCRYPT, "n", 2)
+
+
+def computed(type_: str, _name: str, _inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"stdout": "PEM OF THE AUTHORITY\n"} if type_ == COMMAND else {}
+
+
+def graph_of(args: CM5GatewayArgs, **options: Any) -> Graph:
+    secrets = options.pop("secrets", {key: value for key, value in SECRETS.items() if key in args.secrets})
+
+    def program() -> dict[str, Any]:
+        import pulumi_command  # noqa: PLC0415 - only the authority needs it
+
+        providers = [FactoryProvider("factory"), pulumi_command.Provider("command")]
+        opts = pulumi.ResourceOptions(providers=providers)
+        return CM5Gateway("cabin", args, secrets=secrets, opts=opts, **options).outputs()
+
+    return build(program, computed=computed)
+
+
+@pytest.fixture(scope="module")
+def gateway() -> Graph:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(formats._SCRYPT, "n", 2)
+        return graph_of(gateway_args(), protect=True)
+
+
+def states(graph: Graph) -> dict[str, Node]:
+    return {node.name.removeprefix("cabin."): node for node in graph.all(STATE)}
+
+
+def changed(before: Graph, after: Graph) -> set[str]:
+    """The roles whose inputs differ."""
+    one, other = states(before), states(after)
+    found = {name for name in one.keys() & other.keys() if one[name].inputs != other[name].inputs}
+    return found | (one.keys() ^ other.keys())
+
+
+def test_each_subsystem_is_one_resource(gateway: Graph) -> None:
+    """CM5-272: at least one for each of the described steps."""
+    found = states(gateway)
+    assert set(found) == {
+        "nvme",
+        "data",
+        "network",
+        "firewall",
+        "dhcp",
+        "common",
+        "go",
+        "mdns",
+        "docker",
+        "tls",
+        "container-adguard",
+        "container-backend",
+        "container-mosquitto",
+        "container-nginx",
+        "container-node-exporter",
+        "container-traefik",
+        "frontend",
+        "compose",
+        "service-monitor",
+        "service-push-status",
+        "log-rotation",
+    }
+    owner = gateway.one(GATEWAY, "cabin").urn
+    assert {node.parent for node in found.values()} == {owner}
+    assert all(node.get("role") == name and node.provider.endswith("::factory") for name, node in found.items())
+    assert all(node.get("host.address") == "10.20.0.14" for node in found.values())
+
+
+@pytest.mark.parametrize(
+    ("role", "other"),
+    [
+        ("data", "nvme"),
+        ("common", "data"),
+        ("docker", "data"),
+        ("dhcp", "network"),
+        ("mdns", "network"),
+        ("tls", "common"),
+        ("container-traefik", "tls"),
+        ("frontend", "docker"),
+        ("compose", "frontend"),
+        ("compose", "container-backend"),
+        ("compose", "firewall"),
+        ("service-monitor", "compose"),
+        ("log-rotation", "nvme"),
+    ],
+)
+def test_what_must_come_first_is_an_edge(role: str, other: str, gateway: Graph) -> None:
+    """CM5-130 to CM5-139, CM5-273"""
+    found = states(gateway)
+    assert gateway.waits_for(found[role], found[other])
+    assert not gateway.waits_for(found[other], found[role])
+
+
+def test_subsystems_without_a_common_need_are_made_side_by_side(gateway: Graph) -> None:
+    """CM5-140"""
+    found = states(gateway)
+    containers = [node for name, node in found.items() if name.startswith("container-")]
+    assert not any(gateway.waits_for(one, other) for one in containers for other in containers)
+    assert not gateway.waits_for(found["network"], found["nvme"])
+    assert not gateway.waits_for(found["compose"], found["dhcp"])
+
+
+def test_disk_and_authority_are_protected_where_it_is_asked_for(gateway: Graph) -> None:
+    """CM5-261, CM5-275"""
+    assert {name for name, node in states(gateway).items() if node.protect} == {"nvme", "data", "tls"}
+    assert not any(node.protect for node in graph_of(gateway_args()).all(STATE))
+
+
+def test_secrets_are_secret_and_nothing_else_is(gateway: Graph) -> None:
+    """CM5-214"""
+    found = states(gateway)
+    secret = {
+        (name, path)
+        for name, node in found.items()
+        for path, file in node.inputs["desired"].get("files", {}).items()
+        if isinstance(file.get("content"), dict)
+    }
+    config = "/opt/data/config"
+    assert secret == {
+        ("container-adguard", f"{config}/adguard/users.yaml"),
+        ("container-backend", f"{config}/backend/config.yaml"),
+        ("container-backend", f"{config}/backend/secrets.env"),
+        ("container-traefik", f"{config}/traefik/secrets.env"),
+        ("service-push-status", "/etc/push.token"),
+    }
+    text = render(gateway) + str(gateway.exports)
+    assert [value for value in SECRETS.values() if value in text] == []
+    config_file = found["container-backend"].inputs["desired"]["files"][f"{config}/backend/config.yaml"]
+    assert "gateway_token: secret-of-cloud" in config_file["content"]["secret"]
+
+
+def test_a_missing_secret_stops_before_anything_is_registered() -> None:
+    with pytest.raises(ValueError, match="gateway cabin: no value is given for camera_key, push_token"):
+        graph_of(
+            gateway_args(),
+            secrets={key: value for key, value in SECRETS.items() if key not in {"camera_key", "push_token"}},
+        )
+
+
+def test_a_gateway_that_cannot_be_stops_before_anything_is_registered() -> None:
+    with pytest.raises(GatewayError, match=r"10\.20\.0\.99"):
+        graph_of(gateway_args(), facts=Facts(lan_address="10.20.0.99"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"containers": {"mosquitto": {"image": "eclipse-mosquitto:2.0.21"}}}, {"compose"}),
+        ({"version": "2.2.0"}, {"compose", "frontend"}),
+        ({"device_segment": {"dhcp_lease_time": "1h"}}, {"dhcp"}),
+        ({"containers": {"mosquitto": None}}, {"compose", "firewall", "container-mosquitto"}),
+    ],
+)
+def test_a_change_touches_the_smallest_number_of_resources(
+    changes: dict[str, Any], expected: set[str], gateway: Graph
+) -> None:
+    """CM5-262, CM5-264, CM5-274"""
+    assert changed(gateway, graph_of(gateway_args(**changes))) == expected
+
+
+def test_a_rotated_secret_restarts_its_container(gateway: Graph) -> None:
+    rotated = graph_of(gateway_args(), secrets=SECRETS | {"camera_key": "another"})
+    assert changed(gateway, rotated) == {"container-backend", "compose"}
+    assert gateway.exports["compose_hash"] != rotated.exports["compose_hash"]
+
+
+def test_what_the_gateway_tells(gateway: Graph) -> None:
+    """CM5-268, CM5-271, CM5-276"""
+    told = gateway.exports
+    assert set(told) == {
+        "lan_address",
+        "wan_domain",
+        "gateway_id",
+        "local_ca_certificate",
+        "listeners",
+        "compose_hash",
+        "versions",
+        "checks",
+    }
+    assert (told["lan_address"], told["wan_domain"]) == ("10.20.0.14", "home.example.test")
+    assert told["gateway_id"] == "gw-02005e005301"
+    assert told["local_ca_certificate"] == "PEM OF THE AUTHORITY\n"
+    assert {"name": "backend", "address": "all", "port": 7070, "protocol": "tcp", "open_to": []} in told["listeners"]
+    assert told["versions"]["backend"] == "registry.example.test/cabin/backend:2.1.0"
+    assert {"CM5-224-segment-http", "CM5-237-P4-heartbeat"} <= {each["name"] for each in told["checks"]}
+
+
+def test_the_authority_is_read_after_it_was_made(gateway: Graph) -> None:
+    command = gateway.one(COMMAND)
+    assert command.get("create") == "cat /opt/data/authority/ca.crt"
+    assert gateway.waits_for(command, states(gateway)["tls"])
+
+
+def test_the_classic_profile_is_a_smaller_graph() -> None:
+    """CM5-06 to CM5-16"""
+    graph = graph_of(classic())
+    assert set(states(graph)) == {
+        "firewall",
+        "common",
+        "docker",
+        "container-backend",
+        "container-nginx",
+        "container-traefik",
+        "compose",
+        "log-rotation",
+    }
+    assert graph.all(COMMAND) == ()
+    assert "local_ca_certificate" not in graph.exports
+    assert COMPOSE_FILE in states(graph)["compose"].get("desired.files")
+
+
+def test_type_tokens_are_public_names(gateway: Graph) -> None:
+    """They stand in people's state: changing one needs an alias."""
+    assert {node.type for node in gateway if not node.type.startswith("pulumi:")} == {GATEWAY, STATE, COMMAND}
