@@ -24,9 +24,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 sandbox_app = typer.Typer(help="The embedded backends of the sandbox stack.", no_args_is_help=True)
+doctor_app = typer.Typer(invoke_without_command=True)
 config_app = typer.Typer(help="The stacks' configuration files.", no_args_is_help=True)
 app.add_typer(sandbox_app, name="sandbox")
 app.add_typer(config_app, name="config")
+app.add_typer(doctor_app, name="doctor")
 app.add_typer(recover.app, name="recover")
 app.add_typer(notes.app, name="notes")
 host_key_app = typer.Typer(help="The keys of machines that are reached over SSH.", no_args_is_help=True)
@@ -165,12 +167,26 @@ def tools(as_json: JsonOption = False) -> None:
     show_tools(as_json=as_json)
 
 
-@app.command()
-def doctor(as_json: JsonOption = False) -> None:
-    """Check this machine and say what cannot be run on it."""
+@doctor_app.callback()
+def doctor(context: typer.Context, as_json: JsonOption = False) -> None:
+    """Check this machine and say what cannot be run on it; `doctor hosts` checks the machines of a stack."""
     from cli.doctor import examine
 
-    raise typer.Exit(examine(as_json=as_json))
+    if context.invoked_subcommand is None:
+        raise typer.Exit(examine(as_json=as_json))
+
+
+@doctor_app.command("hosts")
+def doctor_hosts(
+    name: Annotated[str | None, typer.Argument(help="One of them; all if none.")] = None,
+    stack: StackOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check the machines of a stack: what they are, and whether what was asked of them holds."""
+    from cli import stack as stacks
+    from cli.host_checks import examine_hosts
+
+    raise typer.Exit(examine_hosts(stacks.select(stack), name, as_json=as_json, report=report))
 
 
 @app.command("test", context_settings=_FORWARD)

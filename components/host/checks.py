@@ -146,7 +146,7 @@ def _derived(desired: HostStateArgs) -> Iterator[tuple[str, HostCheck]]:
     for kind in ("directories", "downloads", "links", "files", "merges"):
         for path, item in getattr(desired, kind).items():
             if getattr(item, "state", State.PRESENT) is State.PRESENT:
-                yield f"path {path}", HostCheck(file=path, likely_cause="removed by hand: run up again")
+                yield f"path {path}", HostCheck(file=path, likely_cause="not applied yet, or removed by hand: run up")
 
 
 def _judged(name: str, check: HostCheck, seen: Mapping[str, Any]) -> CheckResult:

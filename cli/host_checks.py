@@ -1,0 +1,153 @@
+"""The machines of a stack, looked at: what they are, and whether what was asked of them holds. Nothing is changed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import typer
+
+from cli import engine
+from cli.configuration import refused
+from cli.errors import InputError
+from cli.session import Report, open_session
+from cli.stack import Stack
+from components.host.checks import CheckResult, expected_of, judge
+from components.host.machine_args import LOGIN_SECRETS, MachineArgs
+from components.host.pool import HostPool
+from components.host.transport import HostError
+from components.host.transport_ssh import Login
+from sandbox.endpoints import Endpoints as SandboxEndpoints
+from stacks.settings import load, production_fingerprints
+from stacks.settings.endpoints import ENDPOINTS_VARIABLE, PLACEHOLDER, read_endpoints
+from stacks.settings.problems import did_you_mean
+from stacks.settings.schema import Settings
+from stacks.settings.yaml_file import read
+from toolchain import state_dir
+
+_SECONDS_MORE = 10
+"""What the answers may take on their way, beside the checks themselves."""
+_SKEW_SECONDS = 5.0
+_GIB = 1024**3
+
+
+@dataclass(frozen=True)
+class HostReport:
+    """What was found on one machine. `error` tells why nothing was; `facts` are the agent's, with the clock's skew."""
+
+    host: str
+    place: str
+    error: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    checks: Sequence[CheckResult] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether it could be asked and every check holds."""
+        return not self.error and all(check.ok for check in self.checks)
+
+
+def examine_hosts(stack: Stack, name: str | None, *, as_json: bool, report: Report) -> int:
+    """Look at the machines, or at one; the status is 1 if anything fails. Raises InputError for an unknown one."""
+    settings = _settings(stack)
+    if name is not None and name not in settings.hosts:
+        raise InputError(f"stack {stack.name!r} has no host {name!r}. {did_you_mean(name, settings.hosts)}")
+    if not settings.hosts:
+        raise InputError(f"stack {stack.name!r} has no hosts: describe one in {stack.file.name} (docs/hosts.md)")
+    chosen = {key: machine for key, machine in settings.hosts.items() if name in {None, key}}
+    secrets = _login_secrets(stack, settings, chosen, report)
+    found = asyncio.run(_look_at_all(chosen, secrets))
+    if as_json:
+        typer.echo(json.dumps([asdict(each) | {"ok": each.ok} for each in found], indent=2))
+    else:
+        for each in found:
+            _print(each)
+    return 0 if all(each.ok for each in found) else 1
+
+
+def _settings(stack: Stack) -> Settings:
+    with refused():
+        endpoints = PLACEHOLDER
+        if stack.embedded:
+            endpoints = read_endpoints({ENDPOINTS_VARIABLE: str(SandboxEndpoints.path(state_dir()))})
+        file = read(stack.file)
+        production = production_fingerprints(stack.file.parent)
+        return load(file.values, file, production=production, endpoints=endpoints)
+
+
+def _login_secrets(
+    stack: Stack, settings: Settings, hosts: Mapping[str, MachineArgs], report: Report
+) -> Mapping[str, Mapping[str, str]]:
+    """Decrypt what opens the machines; the engine is asked only where there is something to decrypt."""
+    if not any(settings.host_secrets.get(name, frozenset()) & set(LOGIN_SECRETS) for name in hosts):
+        return {}
+    session = open_session(stack, report, start_backends=False)
+    shown = engine.capture_json(session, ["config", "--show-secrets", "--json", "--stack", stack.name])
+    secrets: dict[str, dict[str, str]] = json.loads((shown.get("factory:host_secrets") or {}).get("value") or "{}")
+    return secrets
+
+
+async def _look_at_all(hosts: Mapping[str, MachineArgs], secrets: Mapping[str, Mapping[str, str]]) -> list[HostReport]:
+    pool = HostPool()
+    try:
+        looks = [_look(pool, name, machine, secrets.get(name, {})) for name, machine in hosts.items()]
+        return list(await asyncio.gather(*looks))
+    finally:
+        await pool.close()
+
+
+async def _look(pool: HostPool, name: str, machine: MachineArgs, secrets: Mapping[str, str]) -> HostReport:
+    host = machine.connection
+    if host is None:
+        return HostReport(name, "", "has no connection")
+    checks = {key: check for role in machine.roles.values() for key, check in expected_of(role).items()}
+    checks |= machine.checks
+    seconds = sum(check.timeout for check in checks.values()) + _SECONDS_MORE
+    packages = {
+        key: item for role in machine.roles.values() for key, item in role.document().get("packages", {}).items()
+    }
+    login = Login(secrets.get("private_key"), secrets.get("passphrase"))
+    try:
+        session = await pool.session(host, login, secrets.get("sudo_password"))
+        before = time.time()
+        facts = dict((await session.plan({"document": {"packages": packages}, "resource": "doctor"}))["facts"])
+        # The clock was read at some moment of the request: only what lies outside of it is skew.
+        facts["skew"] = round(min(0.0, facts["clock"] - before) + max(0.0, facts["clock"] - time.time()), 1)
+        requests = {key: check.request() for key, check in checks.items()}
+        observed = (await session.check(requests, seconds=seconds))["checks"] if checks else {}
+    except (HostError, TimeoutError) as error:
+        reason = str(error) or f"{host.place}: the checks did not end within {seconds} s"
+        return HostReport(name, host.place, reason)
+    return HostReport(name, host.place, facts=facts, checks=judge(checks, observed))
+
+
+def _print(found: HostReport) -> None:
+    if found.error:
+        typer.echo(f"{found.host}: FAILED {found.error}")
+        return
+    typer.echo(f"{found.host} ({found.place}): {', '.join(_in_words(found.facts))}")
+    for check in found.checks:
+        if check.ok:
+            typer.echo(f"  ok      {check.name}: {check.actual}")
+            continue
+        typer.echo(f"  FAILED  {check.name} ({check.subject}): expected {check.expected}, found {check.actual}")
+        if check.likely_cause:
+            typer.echo(f"          -> {check.likely_cause}")
+
+
+def _in_words(facts: Mapping[str, Any]) -> list[str]:
+    system = facts["os"]
+    words = [f"{system['id']} {system['version_id']}"] if system["id"] else []
+    words += [facts["arch"], f"Python {facts['python']}"]
+    words += [f"{room['free'] / _GIB:.1f} GiB free on {path}" for path, room in facts["disk"].items()]
+    words.append("root" if facts["uid"] == 0 else f"uid {facts['uid']}")
+    words.append("systemd" if facts["systemd"] else "no systemd")
+    if abs(facts["skew"]) > _SKEW_SECONDS:
+        words.append(f"CLOCK off by {facts['skew']:+.0f} s")
+    if facts.get("apt_lock"):
+        words.append("the lock of apt is held")
+    return words
