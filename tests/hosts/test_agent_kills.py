@@ -95,7 +95,7 @@ def test_no_temporary_file_no_journal_no_lock_is_left(template: Path, tmp_path: 
 
 
 def agent(root: Path, request: dict[str, Any]) -> subprocess.Popen[bytes]:
-    process = subprocess.Popen(["python3", "-IS", "-c", BOOTSTRAP], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, "-IS", "-c", BOOTSTRAP], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdin
     process.stdin.write(bundle() + json_frame({**request, "root": str(root)}))
     process.stdin.flush()

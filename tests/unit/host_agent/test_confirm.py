@@ -1,0 +1,91 @@
+"""Commit-confirm without systemd: what nobody confirms comes back by itself."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.host_wire import Wire
+
+NETWORK = "/etc/network"
+
+
+def document(content: str, timeout: int = 5, **more: Any) -> dict[str, Any]:
+    return {
+        "files": {NETWORK: {"content": content}, "/etc/other": {"content": content}, "/etc/new": {"content": content}},
+        "confirm": {"items": [f"files:{NETWORK}", "files:/etc/new"], "timeout": timeout, **more},
+    }
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/network").write_text("good")
+    (tmp_path / "etc/network").chmod(0o640)
+    return tmp_path
+
+
+def confirm(root: Path, token: str) -> dict[str, Any]:
+    with Wire(root) as fresh:
+        return fresh.ask({"kind": "confirm", "token": token})
+
+
+def test_confirmed_stays(root: Path) -> None:
+    with Wire(root) as wire:
+        applied = wire.apply(document("new", timeout=30))
+    assert applied["confirm"]["timeout"] == 30
+    assert confirm(root, applied["confirm"]["token"])["confirmed"] is True
+    assert (root / "etc/network").read_text() == "new"
+    assert not (root / "var/lib/factory/confirm").exists() or not list((root / "var/lib/factory/confirm").iterdir())
+    late = confirm(root, applied["confirm"]["token"])
+    assert late["confirmed"] is False
+
+
+def test_unconfirmed_comes_back_with_its_mode_and_undo_runs(root: Path) -> None:
+    with Wire(root) as wire:
+        applied = wire.apply(document("bad", undo=[["touch", str(root / "etc/un done")]]))
+        assert (root / "etc/network").read_text() == "bad"
+        deadline = time.monotonic() + 20
+        while not (root / "etc/un done").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert (root / "etc/network").read_text() == "good"
+        assert (root / "etc/network").stat().st_mode & 0o777 == 0o640
+        assert not (root / "etc/new").exists()
+        assert (root / "etc/other").read_text() == "bad", "only what is named comes back"
+        assert confirm(root, applied["confirm"]["token"])["confirmed"] is False
+        items = [action["item"] for action in wire.plan(document("bad"))["plan"]["actions"]]
+        assert items == ["files:/etc/network", "files:/etc/new"]
+
+
+def test_nothing_to_confirm_where_nothing_dangerous_changes(root: Path) -> None:
+    with Wire(root) as wire:
+        wire_document = document("good")
+        wire_document["files"][NETWORK]["mode"] = "0640"
+        first = wire.apply(wire_document)
+        assert confirm(root, first["confirm"]["token"])["confirmed"] is True
+        wire_document["files"]["/etc/other"]["content"] = "changed"
+        assert wire.apply(wire_document)["confirm"] is None
+
+
+def test_a_run_that_failed_cannot_be_confirmed(root: Path) -> None:
+    failing = {
+        **document("bad", timeout=30),
+        "steps": {"bad": {"run": ["false"], "creates": "/x"}},
+    }
+    with Wire(root) as wire:
+        assert wire.apply(failing)["error"]["item"] == "steps:bad"
+    (place,) = (root / "var/lib/factory/confirm").iterdir()
+    answer = confirm(root, place.name)
+    assert answer == {
+        "event": "result",
+        "kind": "confirm",
+        "confirmed": False,
+        "reason": "the run did not come to its end, so the host takes the change back",
+    }
+    os.killpg(int((place / "pid").read_text()), signal.SIGTERM)
