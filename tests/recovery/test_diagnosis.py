@@ -1,0 +1,290 @@
+"""The control plane's diagnosis, row by row of DT-3, and the ladder: what it does, and above all what it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.longhorn.flow.diagnosis import ControlPlaneFacts, Level, State, capture, diagnose
+from components.longhorn.flow.escalate import EscalationError, escalate, reinstall_steps
+from components.longhorn.flow.interfaces import Cluster, Completed, Node, NodeError, Ref
+from components.longhorn.flow.inventory import Inventory, InventoryError
+from components.longhorn.flow.journal import Evidence
+from components.longhorn.flow.volumes import FlowSettings
+from tests.support.fake_longhorn import NAMESPACE, managers
+from tests.support.memory_cluster import MemoryCluster
+from tests.support.recovery_node import FakeClock
+
+NODES = ("node1", "node2", "node3")
+ALL_UP = (("manager-a", True), ("manager-b", True), ("manager-c", True))
+ONE_DOWN = (("manager-a", True), ("manager-b", False), ("manager-c", True))
+THERE = dict.fromkeys(NODES, True)
+SETTINGS = FlowSettings(nodes=NODES, data_path="/srv/longhorn", backup_base="/srv/backups", merged_base="/srv/merged")
+
+
+def facts(**changes: Any) -> ControlPlaneFacts:
+    healthy: dict[str, Any] = {
+        "api_answers": True,
+        "namespace": "Active",
+        "driver_registered": True,
+        "managers": ALL_UP,
+        "sockets": dict(THERE),
+        "data": dict(THERE),
+    }
+    return ControlPlaneFacts(**healthy | changes)
+
+
+L = Level
+ROWS: list[tuple[str, dict[str, Any], State, tuple[Level, ...]]] = [
+    (
+        "namespace missing",
+        {"namespace": "", "driver_registered": False, "managers": ()},
+        State.MISSING,
+        (L.L6,),
+    ),
+    ("driver absent, managers run", {"driver_registered": False}, State.SOFT, (L.L1, L.L2, L.L4, L.L5, L.L6)),
+    (
+        "driver absent, a manager down",
+        {"driver_registered": False, "managers": ONE_DOWN},
+        State.HARD,
+        (L.L1, L.L3, L.L4, L.L5, L.L6),
+    ),
+    ("driver there, a manager down", {"managers": ONE_DOWN}, State.HARD, (L.L1, L.L3, L.L5, L.L6)),
+    ("no manager at all", {"managers": ()}, State.HARD, (L.L1, L.L3, L.L5, L.L6)),
+    ("a socket missing", {"sockets": {**THERE, "node2": False}}, State.SOCKETS, (L.L4, L.L1)),
+    ("healthy", {}, State.NONE, ()),
+    ("terminating", {"namespace": "Terminating", "pending_finalizers": 84}, State.TERMINATING, (L.L6,)),
+    ("no API", {"api_answers": False}, State.UNREACHABLE, ()),
+]
+
+
+@pytest.mark.parametrize(("seen", "state", "ladder"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS])
+def test_each_row(seen: dict[str, Any], state: State, ladder: tuple[Level, ...]) -> None:
+    found = diagnose(facts(**seen))
+    assert (found.state, found.ladder) == (state, ladder)
+    assert found.needs_confirmation == (state in {State.MISSING, State.TERMINATING})
+    assert bool(found.reasons) == (state is not State.NONE)
+    assert found.as_dict()["state"] == state.value.strip()
+
+
+def test_a_missing_socket_is_about_its_node() -> None:
+    assert diagnose(facts(sockets={**THERE, "node2": False})).nodes == ("node2",)
+
+
+def test_a_silent_node_is_not_a_missing_socket() -> None:
+    assert diagnose(facts(sockets={**THERE, "node2": None})).healthy
+
+
+def test_further_signals_are_named() -> None:
+    found = diagnose(
+        facts(managers=ONE_DOWN, stuck_deployer=True, webhook_deadlock=True, data={**THERE, "node3": False})
+    )
+    text = " ".join(found.reasons)
+    assert "manager-b" in text
+    assert "FM-24" in text
+    assert "FM-23" in text
+    assert "CRITICAL: no data directory on node3" in text
+
+
+@dataclass
+class Host:
+    """A node as the ladder sees it. ``effect`` changes the cluster when a command runs."""
+
+    name: str
+    directories: dict[str, int]
+    socket: bool = True
+    commands: list[str] = field(default_factory=list)
+    effect: Any = None
+    unreachable: bool = False
+
+    def run(self, command: Sequence[str], *, timeout: float = 60) -> Completed:  # noqa: ARG002 - the protocol's
+        if self.unreachable:
+            raise NodeError(f"{self.name}: no answer")
+        name = command[3].removeprefix("factory-")
+        if name == "look":
+            return Completed(0, f"socket={'yes' if self.socket else 'no'}\ndata=yes\n", "")
+        if name == "inventory":
+            return Completed(0, "".join(f"{size}\t{path}\n" for path, size in self.directories.items()), "")
+        self.commands.append(name)
+        if self.effect:
+            self.effect(name)
+        return Completed(0, "", "")
+
+    def put(self, content: bytes, target: str, mode: int = 0o644) -> None:
+        raise NotImplementedError
+
+
+@dataclass
+class Plane:
+    """A control plane in memory."""
+
+    tmp_path: Path
+    cluster: MemoryCluster
+    hosts: list[Host]
+    clock: FakeClock
+    dumps: list[int] = field(default_factory=list)
+
+    def climb(self, limit: Level = Level.L5) -> Any:
+        evidence = Evidence(self.tmp_path, "run", self.clock)
+
+        def dump() -> str:
+            self.dumps.append(len(self.cluster.mutations) + sum(len(host.commands) for host in self.hosts))
+            return "a dump"
+
+        nodes: list[Node] = list(self.hosts)
+        plane: Cluster = self.cluster
+        return escalate(plane, nodes, self.clock, SETTINGS, evidence, limit=limit, dump=dump)
+
+
+@pytest.fixture
+def plane(tmp_path: Path) -> Plane:
+    clock = FakeClock()
+    cluster = MemoryCluster(clock.now)
+    for ref, body in managers(NODES):
+        cluster.add(ref, body)
+    cluster.add(Ref("Namespace", NAMESPACE), {"status": {"phase": "Active"}})
+    for name in ("longhorn-manager", "longhorn-csi-plugin"):
+        cluster.add(Ref("DaemonSet", name, NAMESPACE), {"spec": {"template": {}}})
+    deployer = {"metadata": {"labels": {"app": "longhorn-driver-deployer"}}, "status": {"phase": "Pending"}}
+    cluster.add(Ref("Pod", "deployer", NAMESPACE), deployer)
+    cluster.add(Ref("Pod", "other", NAMESPACE), {"metadata": {"labels": {"app": "else"}}})
+    return Plane(tmp_path, cluster, [Host(name, {"pvc-a-01234567": 900}) for name in NODES], clock)
+
+
+def test_def_01_a_healthy_cluster_is_never_touched(plane: Plane) -> None:
+    found = plane.climb()
+    assert found.before.healthy
+    assert found.climbed == ()
+    assert plane.cluster.mutations == []
+    assert plane.dumps == []
+    assert all(host.commands == [] for host in plane.hosts)
+
+
+def test_def_04_an_absent_driver_is_soft(plane: Plane) -> None:
+    plane.cluster.remove(Ref("CSIDriver", "driver.longhorn.io"))
+    nodes: list[Node] = list(plane.hosts)
+    assert diagnose(capture(plane.cluster, nodes, SETTINGS)).state is State.SOFT
+
+
+def test_def_21_pods_alone_are_no_success(plane: Plane) -> None:
+    """Many pods run, the driver is not registered: every level is climbed, and the last answer is not `healthy`."""
+    plane.cluster.remove(Ref("CSIDriver", "driver.longhorn.io"))
+    found = plane.climb()
+    assert [level.name for level in found.climbed] == ["L1", "L2", "L4", "L5"]
+    assert not found.after.healthy
+    assert found.next_level is Level.L6
+
+
+def test_def_30_only_the_deployers_pods_are_deleted(plane: Plane) -> None:
+    plane.cluster.remove(Ref("CSIDriver", "driver.longhorn.io"))
+    plane.climb()
+    deleted = [step for step in plane.cluster.mutations if step.startswith("delete")]
+    assert deleted == [f"delete Pod {NAMESPACE}/deployer"]
+
+
+def test_it_stops_at_the_first_level_that_helps(plane: Plane) -> None:
+    """LHP-001; and L1 goes node by node, before any pod is deleted (LHP-030, LHP-036)."""
+    plane.cluster.remove(Ref("CSIDriver", "driver.longhorn.io"))
+
+    def heal(name: str) -> None:
+        if name == "touch" and plane.cluster.get(Ref("CSIDriver", "driver.longhorn.io")) is None:
+            plane.cluster.add(Ref("CSIDriver", "driver.longhorn.io"), {"spec": {}})
+
+    plane.hosts[0].effect = heal
+    found = plane.climb()
+    assert [level.name for level in found.climbed] == ["L1", "L2"]
+    assert found.after.healthy
+    assert plane.hosts[2].commands == ["restart-k3s", "touch"]
+    assert plane.cluster.mutations == []
+
+
+def test_a_dump_comes_before_every_level(plane: Plane) -> None:
+    plane.cluster.remove(Ref("CSIDriver", "driver.longhorn.io"))
+    found = plane.climb()
+    assert len(plane.dumps) == len(found.climbed)
+    assert plane.dumps == sorted(plane.dumps)
+    assert plane.dumps[0] == 0
+
+
+def test_without_a_dump_nothing_is_touched(plane: Plane, tmp_path: Path) -> None:
+    """INV-009."""
+    plane.cluster.remove(Ref("CSIDriver", "driver.longhorn.io"))
+
+    def dump() -> str:
+        raise OSError("no space left")
+
+    nodes: list[Node] = list(plane.hosts)
+    evidence = Evidence(tmp_path, "x", plane.clock)
+    with pytest.raises(EscalationError, match="no space left"):
+        escalate(plane.cluster, nodes, plane.clock, SETTINGS, evidence, limit=Level.L5, dump=dump)
+    assert plane.cluster.mutations == []
+    assert all(host.commands == [] for host in plane.hosts)
+
+
+def test_the_limit_is_kept(plane: Plane) -> None:
+    plane.cluster.remove(Ref("CSIDriver", "driver.longhorn.io"))
+    found = plane.climb(Level.L2)
+    assert [level.name for level in found.climbed] == ["L1", "L2"]
+    assert found.next_level is Level.L4
+
+
+def test_a_reinstall_is_never_automatic(plane: Plane) -> None:
+    """LHP-005, LHP-035: neither by asking for it nor because everything else failed."""
+    with pytest.raises(EscalationError, match="one by one"):
+        plane.climb(Level.L6)
+    plane.cluster.remove(Ref("Namespace", NAMESPACE))
+    found = plane.climb()
+    assert found.climbed == ()
+    assert found.next_level is Level.L6
+    assert plane.cluster.mutations == []
+
+
+def test_a_lost_directory_stops_the_climb(plane: Plane) -> None:
+    """INV-014, FM-29."""
+    plane.cluster.remove(Ref("CSIDriver", "driver.longhorn.io"))
+    plane.hosts[1].effect = lambda _name: plane.hosts[1].directories.clear()
+    with pytest.raises(EscalationError, match="node2:pvc-a-01234567 has disappeared"):
+        plane.climb()
+    assert plane.hosts[0].commands == ["restart-k3s"]
+
+
+def test_only_the_socket_of_its_node_is_removed(plane: Plane) -> None:
+    plane.hosts[1].socket = False
+    plane.climb(Level.L4)
+    assert [host.name for host in plane.hosts if "remove-socket" in host.commands] == ["node2"]
+
+
+def test_no_replica_object_is_ever_deleted(plane: Plane) -> None:
+    """GLK-018: with a manager running, that would delete the data."""
+    plane.cluster.add(Ref("longhorn.Replica", "r", NAMESPACE), {"metadata": {"finalizers": ["longhorn.io"]}})
+    plane.cluster.remove(Ref("CSIDriver", "driver.longhorn.io"))
+    plane.climb()
+    assert plane.cluster.get(Ref("longhorn.Replica", "r", NAMESPACE)) is not None
+    assert not any("Replica" in step for step in plane.cluster.mutations)
+
+
+def test_the_reinstall_stops_managers_before_it_deletes() -> None:
+    """LHP-050: the order for a person's hands."""
+    steps = reinstall_steps(SETTINGS)
+    first = next(index for index, step in enumerate(steps) if "longhorn-manager" in step)
+    assert first < next(index for index, step in enumerate(steps) if "finalizers" in step)
+    assert any("finalize subresource" in step for step in steps)
+    assert any("/srv/longhorn" in step for step in steps)
+
+
+def test_a_crash_loop_is_not_running(plane: Plane) -> None:
+    pod = plane.cluster.objects[Ref("Pod", "longhorn-manager-node2", NAMESPACE)]
+    pod["status"]["containerStatuses"] = [{"state": {"waiting": {"reason": "CrashLoopBackOff"}}}]
+    nodes: list[Node] = list(plane.hosts)
+    assert diagnose(capture(plane.cluster, nodes, SETTINGS)).state is State.HARD
+
+
+def test_silent_nodes_prove_no_loss() -> None:
+    before = Inventory({("a", "x"): 5, ("b", "y"): 5}, frozenset({"a", "b"}))
+    Inventory({("a", "x"): 6}, frozenset({"a"})).compare_with(before)
+    with pytest.raises(InventoryError, match="shrank from 5 to 4"):
+        Inventory({("a", "x"): 4}, frozenset({"a"})).compare_with(before)
