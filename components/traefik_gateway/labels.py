@@ -26,6 +26,7 @@ __all__ = [
 
 PREFIX: Final = "traefik."
 _LINE_BREAKS: Final = re.compile(r"[ \t]*[\r\n]+[ \t]*")
+_INDEX: Final = re.compile(r"\[\d+\]")
 _RUNNING: Final = "running"
 _FULL: Final = 5
 """A full key has so many parts: ``traefik``, protocol, kind of object, name, option."""
@@ -242,6 +243,13 @@ def _is_traefik(key: str) -> bool:
     return key[: len(PREFIX)].lower() == PREFIX
 
 
+def _unknown(section: tuple[str, str], path: str) -> str:
+    plain = find(section, _INDEX.sub("", path))[1] if "[" in path else None
+    if plain is not None and plain.kind is Kind.LIST:
+        return "is read as an empty list: Traefik takes the items of this one from a single label, separated by commas"
+    return "is no option of Traefik, which refuses all labels of the container for it: correct or remove it"
+
+
 class _Reader:
     """Reads the labels of one container."""
 
@@ -312,8 +320,7 @@ class _Reader:
             self._repeated(key)
         options[path] = text
         if option is None:
-            said = "is no option of Traefik, which refuses all labels of the container for it: correct or remove it"
-            self.findings.append(warning("TPX-60", self.name, key, said))
+            self.findings.append(warning("TPX-60", self.name, key, _unknown(section, path)))
         elif text != "true" and option.kind is not Kind.STRING and option.kind is not Kind.LIST:
             try:
                 read(option.kind, text)

@@ -100,6 +100,12 @@ def test_a_list_is_split_at_commas_and_trimmed() -> None:
     assert element.items("middlewares") == ()
 
 
+def test_a_plain_list_by_index_is_told_to_be_empty() -> None:
+    model = one({f"{ROUTERS}app.entrypoints[0]": "web"})
+    assert rules(model) == ["TPX-60"]
+    assert "is read as an empty list" in model.findings[0].message
+
+
 def test_indexes_are_ordered_by_number() -> None:
     labels = {f"{ROUTERS}app.tls.domains[{index}].main": f"d{index}.example.test" for index in (10, 9, 2)}
     element = one(labels).containers[0].elements[ROUTER]
