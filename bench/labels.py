@@ -1,10 +1,11 @@
-"""How long the labels of a machine take: read, turned into the gateway's, written. All in this process, no network."""
+"""How long the labels of a machine take: read, turned into the gateway's, written; then the notes of fifty guests."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
 
+from bench import notes
 from bench.harness import Row, measure
 from components.traefik_gateway import Container, Mode, TransformArgs, parse, render, transform
 from tests.support.labels import container, example
@@ -34,6 +35,7 @@ def run(*, quick: bool, note: Callable[[str], None]) -> Iterator[Row]:
             if size == SIZES[0]:
                 note(f"{row.case}: {row.median * 1e3:.1f} ms; the goal is {GOAL_SECONDS * 1e3:.0f} ms")
             yield row
+    yield from notes.run(quick=quick, note=note)
 
 
 def _measure(row: Row, containers: list[Container], args: TransformArgs) -> None:
