@@ -15,7 +15,7 @@ from .interfaces import Clock
 
 __all__ = ["Evidence", "Journal", "redacted"]
 
-_SECRET: Final = re.compile(r"(?i)(pass(word|wd)?|token|secret|credential|api-?key|bearer)(\W{1,3})[^\s,;}\"']+")
+_SECRET: Final = re.compile(r"(?i)(pass(word|wd)?|token|secret|credential|api[-_]?key|bearer)(\W{1,3})[^\s,;}\"']+")
 _SHOWN: Final = 2000
 
 
