@@ -4,6 +4,7 @@ A guest of which nothing is known keeps its routes; one whose labels are wrong k
 makes the run fail after everything else was done (TPX-196).
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -38,6 +39,7 @@ __all__ = [
 
 Labels = Mapping[str, str]
 _HASH_LENGTH: Final = 16
+_IPV4: Final = re.compile(r"\d+\.\d+\.\d+\.\d+")
 _PLAN_ERRORS: Final = frozenset({"TPX-98", "TPX-99"})
 """Names that clash over several guests: no order of the guests is right, so nothing is written."""
 
@@ -258,10 +260,22 @@ def _predicted(args: ProxmoxNotesArgs, found: Found, so_far: Plan, former_block:
 
 
 def _as_read(args: ProxmoxNotesArgs, guest: Guest, text: str) -> Read:
-    """Give a guest as the plugin reads it. What its agent reports is not asked for: where we reach it is as good."""
+    """Give a guest as the plugin reads it.
+
+    What its agent reports is not asked for, which would need another privilege: an address at which we reach it is as
+    good, and without one its place is held by a name.
+    """
     hosts = {one.vmid: one.host.address for one in args.guests.values() if one.host is not None}
-    address = hosts.get(guest.vmid, f"<address of {guest.name}>")
-    return Read(guest.name, guest.vmid, guest.node, text, (address,), guest.kind.value)
+    address = hosts.get(guest.vmid, "")
+    known = _IPV4.fullmatch(address) and not address.startswith("127.")
+    return Read(
+        guest.name,
+        guest.vmid,
+        guest.node,
+        text,
+        (address if known else f"<address of {guest.name}>",),
+        guest.kind.value,
+    )
 
 
 def _is_fatal(finding: Finding) -> bool:
