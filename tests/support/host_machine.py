@@ -125,6 +125,8 @@ class Machine(Runner):
         return 0, ""
 
     def _groupdel(self, words: list[str]) -> tuple[int, str]:
+        if not any(line[0] == words[-1] for line in self._lines("etc/group")):
+            return 6, f"group '{words[-1]}' does not exist"
         self._store("etc/group", [line for line in self._lines("etc/group") if line[0] != words[-1]])
         return 0, ""
 

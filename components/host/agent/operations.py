@@ -159,6 +159,11 @@ class Operations:
         if done.status != 0:
             raise done.error(f"{' '.join(argv)} failed")
 
+    def _remove_group(self, name: str) -> None:
+        """Remove a group; userdel may have taken a user's own group along."""
+        if name in self._host.accounts("group"):
+            self._run(["groupdel", name])
+
     def _service(self, verb: str, name: str) -> None:
         done = self._host.run(["systemctl", verb, "--", name], timeout=_SERVICE_SECONDS)
         if done.status == 0 and verb != "stop":

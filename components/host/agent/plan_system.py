@@ -109,7 +109,7 @@ def groups(planning: Planning, name: str, entry: Mapping[str, Any]) -> None:
 def no_groups(planning: Planning, name: str, _detail: Any) -> None:
     """Plan the end of a group."""
     if planning.fact("groups", name):
-        planning.add(f"groups:{name}", "delete", {}, [_run("groupdel", name)], disowns=True)
+        planning.add(f"groups:{name}", "delete", {}, [("remove_group", name)], disowns=True)
 
 
 def users(planning: Planning, name: str, entry: Mapping[str, Any]) -> None:
