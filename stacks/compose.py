@@ -13,7 +13,7 @@ from components.app_stack.args import AppStackArgs
 
 from .providers import Providers
 from .settings.program import Site
-from .settings.rules import app_needs, foundation_needs
+from .settings.rules import CM5_GATEWAY, app_needs, foundation_needs
 
 __all__ = ["build"]
 
@@ -81,8 +81,28 @@ def build(site: Site, *, protect: bool) -> dict[str, Any]:
             ).roles
             for name, args in settings.hosts.items()
         }
+    exports |= _cm5_gateway(site, providers, protect=protect)
     exports |= _gateway(site, providers)
     return exports
+
+
+def _cm5_gateway(site: Site, providers: Providers, *, protect: bool) -> dict[str, Any]:
+    """Build the home-automation gateway."""
+    args = site.settings.cm5_gateway
+    if args is None:
+        return {}
+    from components.cm5_gateway import CM5Gateway  # noqa: PLC0415 - only if the section is present
+
+    # The certificate of its own authority is read by a command.
+    packages = ["factory", *(["command"] if args.local_ca else [])]
+    built = CM5Gateway(
+        "cm5",
+        args,
+        secrets=site.host_secrets.get(CM5_GATEWAY),
+        protect=protect,
+        opts=pulumi.ResourceOptions(providers=providers.of(packages)),
+    )
+    return {"cm5": built.outputs()}
 
 
 def _gateway(site: Site, providers: Providers) -> dict[str, Any]:

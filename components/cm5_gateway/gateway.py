@@ -20,7 +20,12 @@ _DOMAIN: Final = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.
 
 
 class GatewayError(ValueError):
-    """A gateway that cannot be: the message has every problem, each with what to do."""
+    """A gateway that cannot be: every problem, each with what to do."""
+
+    def __init__(self, *problems: str) -> None:
+        """Keep the problems one by one too."""
+        super().__init__("; ".join(problems))
+        self.problems = problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,7 @@ class Gateway:
             raise GatewayError("the LAN interface has no address: give lan.address, or look at its cable (CM5-103)")
         gateway = cls(args, found, address, args.connection)
         if problems := gateway._problems():
-            raise GatewayError("; ".join(problems))
+            raise GatewayError(*problems)
         return gateway
 
     @property

@@ -98,6 +98,8 @@ def _places(reached: Access, settings: Settings) -> dict[str, str]:
         machines["proxmox"] = settings.proxmox.host
         guests = settings.proxmox.guests.items()
         machines |= {f"proxmox.guests.{name}": guest.host.address for name, guest in guests if guest.host}
+    if settings.cm5_gateway is not None and settings.cm5_gateway.connection is not None:
+        machines["cm5_gateway"] = settings.cm5_gateway.connection.address
     if settings.traefik_gateway is not None:
         machines["traefik_gateway"] = settings.traefik_gateway.host.address
     return reached.hosts() | machines

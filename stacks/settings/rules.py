@@ -12,6 +12,7 @@ from typing import Any
 from components.app_stack.app import App
 from components.app_stack.args import AppStackArgs, Delivery
 from components.app_stack.platform import PlatformArgs
+from components.cm5_gateway import CM5GatewayArgs, Gateway, GatewayError
 from components.host.machine_args import LOGIN_SECRETS, MachineArgs
 from components.naming import DOCUMENTED, NamingError, conflicts
 from components.services.vault.args import VaultFoundationArgs
@@ -26,8 +27,10 @@ from .problems import Path, Problem, did_you_mean
 from .schema import ENCRYPTED_SECTIONS, SandboxArgs
 from .yaml_file import StackFile
 
-__all__ = ["Draft", "app_needs", "check", "foundation_needs", "gateway_needs", "needs"]
+__all__ = ["CM5_GATEWAY", "Draft", "app_needs", "check", "foundation_needs", "gateway_needs", "needs"]
 
+CM5_GATEWAY = "cm5_gateway"
+"""The gateway's section, and the name of its secrets among those of the machines; no machine can have it."""
 _MOVING_REVISIONS = frozenset({"HEAD", "main", "master"})
 
 
@@ -316,7 +319,7 @@ def _hosts(draft: Draft) -> Iterator[Problem]:
     declared: Mapping[str, frozenset[str]] = draft.valid.get("host_secrets", {})
     known = draft.raw.get("hosts") or {}
     for name in declared:
-        if name not in known:
+        if name not in known and not (name == CM5_GATEWAY and name in draft.raw):
             yield draft.problem(("host_secrets", name), "no such host", did_you_mean(name, known))
     for name, machine in draft.hosts.items():
         if machine.connection is None:
@@ -329,6 +332,26 @@ def _hosts(draft: Draft) -> Iterator[Problem]:
             yield draft.problem(("host_secrets", name, key), rule, did_you_mean(key, wanted))
         for key in sorted(machine.secrets - given):
             yield _unset(draft, ("host_secrets", name, key), f"missing secret: the host {name} needs it")
+
+
+def _cm5_gateway(draft: Draft) -> Iterator[Problem]:
+    """Judge what the gateway's own model cannot: its secrets, and what follows from all of its values together."""
+    args: CM5GatewayArgs | None = draft.valid.get(CM5_GATEWAY)
+    if args is None:
+        return
+    try:
+        Gateway.of(args)
+    except GatewayError as error:
+        for message in error.problems:
+            yield draft.problem((CM5_GATEWAY,), *split_advice(message))
+    given = draft.valid.get("host_secrets", {}).get(CM5_GATEWAY, frozenset[str]())
+    for key in sorted(given - args.secrets - set(LOGIN_SECRETS)):
+        rule = f"no part of `factory:{CM5_GATEWAY}` names it"
+        yield draft.problem(
+            ("host_secrets", CM5_GATEWAY, key), rule, did_you_mean(key, [*args.secrets, *LOGIN_SECRETS])
+        )
+    for key in sorted(args.secrets - given):
+        yield _unset(draft, ("host_secrets", CM5_GATEWAY, key), "missing secret: the gateway needs it")
 
 
 def _unset(draft: Draft, path: Path, rule: str) -> Problem:
@@ -369,6 +392,7 @@ _RULES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     _secrets,
     _editor_passwords,
     _hosts,
+    _cm5_gateway,
     _credentials,
     _gateway,
     _delivery,

@@ -11,6 +11,7 @@ from pydantic import Field, StringConstraints
 
 from components.app_stack.args import AppStackArgs
 from components.app_stack.platform import PlatformArgs
+from components.cm5_gateway.args import CM5GatewayArgs
 from components.host.machine_args import MachineArgs
 from components.model import DnsLabel, Model, about
 from components.services.postgres.args import PostgresFoundationArgs
@@ -106,6 +107,9 @@ class Settings(Model):
     hosts: dict[DnsLabel, MachineArgs] = Field(
         default={}, description="The machines, each under its name.", json_schema_extra=about("section 3")
     )
+    cm5_gateway: CM5GatewayArgs | None = Field(
+        default=None, description="The home-automation gateway.", json_schema_extra=about("CM5-01, CM5-270")
+    )
     traefik_gateway: TraefikGatewayArgs | None = Field(
         default=None, description="The gateway that faces the Internet.", json_schema_extra=about("TPX-256")
     )
@@ -136,7 +140,8 @@ class Settings(Model):
     host_secrets: dict[str, frozenset[str]] = Field(
         default={},
         description="Encrypted secrets of the machines, by machine and name: `sudo_password`, `private_key` and "
-        "`passphrase` open it, the others are named in its `contents`. Set one with "
+        "`passphrase` open it, the others are named in its `contents`. The home-automation gateway's "
+        "stand below `cm5_gateway`, under the names that its section uses. Set one with "
         "`pulumi config set --secret --path host_secrets.HOST.NAME`.",
         json_schema_extra=about("section 3"),
     )

@@ -13,6 +13,7 @@ SECTIONS = {
     "vault_foundation": "factory:vault:VaultFoundation",
     "apps": "factory:app:AppStack",
     "hosts": "factory:host:Machine",
+    "cm5_gateway": "factory:cm5:CM5Gateway",
     "traefik_gateway": "factory:traefik:TraefikGateway",
 }
 """Each section's component type. A component's children carry its type in their URN, so the type finds all of them."""

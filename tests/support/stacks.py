@@ -11,7 +11,9 @@ from typing import Any
 import pulumi.runtime
 import yaml
 
+from components.cm5_gateway import CM5GatewayArgs
 from stacks.settings.program import Site, from_pulumi
+from stacks.settings.rules import CM5_GATEWAY
 from stacks.settings.yaml_file import read
 
 __all__ = ["ENDPOINTS", "ROOT", "computed", "configure", "site_of", "write_endpoints", "write_kubeconfig"]
@@ -98,5 +100,8 @@ def site_of(stack: str, directory: Path, **changed: Any) -> Site:
         "secrets": {name: {key: f"value-of-{name}-{key}" for key in keys} for name, keys in wanted.items() if keys},
         "credentials": {"vault_token": "token-secret", "postgres_password": "password-secret"},
     }
+    if gateway := values.get(CM5_GATEWAY):
+        names = CM5GatewayArgs.model_validate(gateway).secrets
+        encrypted["host_secrets"] = {CM5_GATEWAY: {name: f"value-of-{name}" for name in names}}
     configure(values, encrypted)
     return from_pulumi(write_endpoints(directory), ROOT)

@@ -104,7 +104,8 @@ def test_a_section_is_found_by_the_type_of_its_component() -> None:
         "urn:pulumi:lab::factory::factory:host:Machine::pi",
         "urn:pulumi:lab::factory::factory:host:Machine$**::pi.*",
     ]
-    assert set(SECTIONS) == {"vault_foundation", "postgres_foundation", "apps", "hosts", "traefik_gateway"}
+    foundations = {"vault_foundation", "postgres_foundation"}
+    assert set(SECTIONS) == foundations | {"apps", "hosts", "cm5_gateway", "traefik_gateway"}
 
 
 @pytest.mark.parametrize(
@@ -113,7 +114,7 @@ def test_a_section_is_found_by_the_type_of_its_component() -> None:
         ("vault", "Did you mean `vault_foundation`?"),
         ("apps.webap", "Did you mean `webapp`?"),
         ("vault_foundation.x", "Did you mean `vault_foundation`?"),
-        ("nonsense", "Known here: apps, apps.webapp, hosts, hosts.gateway, postgres_foundation, traefik_gateway, "),
+        ("nonsense", "Known here: apps, apps.webapp, cm5_gateway, hosts, hosts.gateway, postgres_foundation, "),
         ("hosts.gatway", "Did you mean `gateway`?"),
     ],
 )
