@@ -41,6 +41,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (built,) = folder.glob("*.whl")
     return built
 
+
 MODULES = {"pyyaml": "yaml"}
 """Distributions whose module has another name."""
 PROVIDER_ONLY = {"pulumi_kubernetes"}
