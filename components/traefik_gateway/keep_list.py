@@ -21,6 +21,11 @@ _ADDED: Final = (".service", ".priority")
 """Options of routers that are not on the keep list but written for safety (TPX-82, TPX-158)."""
 _LAST_PORT: Final = 65535
 
+_OR_PREFIX: Final = {
+    Collisions.REFUSE: ", or set collisions to 'prefix'",
+    Collisions.PREFIX: ": with the container's name before it, it is taken too",
+}
+
 ServiceKey = tuple[str, str]
 """Container and own name of a service."""
 
@@ -73,13 +78,17 @@ def _kept_paths(element: Element, *, chosen: bool = False) -> list[str]:
     return [path for path in element.options if path in _KEPT or path.startswith("tls.")]
 
 
-def _protected(routers: Iterable[Router], publication: Publication) -> Iterator[Router]:
+def _protected(routers: list[Router], publication: Publication) -> Iterator[Router]:
     """Leave out routers that lose what keeps strangers out, unless that is allowed (TPX-81)."""
     allowed = publication.args.allow_dropped_auth
+    lost: dict[str, list[str]] = {}
     for router in routers:
-        lost = sorted(_guards(router.element.items("middlewares"), publication.middlewares, set()))
-        if lost:
-            said = f"loses its middlewares {', '.join(lost)}, which may keep strangers out"
+        if names := list(_guards(router.element.items("middlewares"), publication.middlewares, set())):
+            lost.setdefault(router.name, []).extend(names)
+    for router in routers:
+        # A router of the same name in another container counts as well: only one of them is published.
+        if router.name in lost:
+            said = f"loses its middlewares {', '.join(sorted(set(lost[router.name])))}, which may keep strangers out"
             said += "" if allowed else ": it is left out unless allow_dropped_auth is set"
             finding = warning("TPX-81", router.declared.name, path_of(router.element), said)
             if not allowed:
@@ -122,15 +131,23 @@ def _services(ports: Mapping[ServiceKey, str], publication: Publication) -> dict
             said = f"{abbreviated(text)!r} is no port: the service is left out"
             publication.findings.append(warning("TPX-72", key[0], f"traefik.http.services.{key[1]}.{_PORT}", said))
     found: dict[ServiceKey, str] = {}
+    clashing = []
     for name, group in groups.items():
         if len(set(group.values())) == 1:
             found |= dict.fromkeys(group, name)
-        elif publication.args.collisions is Collisions.PREFIX:
-            found |= {key: prefixed(key[0], name) for key in group}
         else:
-            uses = ", ".join(f"{owner} port {text}" for (owner, _), text in group.items())
-            said = f"{uses}: one service has one port; rename one, or set collisions to 'prefix'"
-            publication.findings.append(error("TPX-154", next(iter(group))[0], f"traefik.http.services.{name}", said))
+            clashing.append((name, group))
+    taken = set(found.values())
+    for name, group in clashing:
+        new = {key: prefixed(key[0], name) for key in group}
+        free = len(set(new.values())) == len(new) and taken.isdisjoint(new.values())
+        if publication.args.collisions is Collisions.PREFIX and free:
+            found |= new
+            taken |= set(new.values())
+            continue
+        uses = ", ".join(f"{owner} port {text}" for (owner, _), text in group.items())
+        said = f"{uses}: one service has one port; rename one" + _OR_PREFIX[publication.args.collisions]
+        publication.findings.append(error("TPX-154", next(iter(group))[0], f"traefik.http.services.{name}", said))
     return found
 
 

@@ -9,6 +9,7 @@ import yaml
 from .args import TransformArgs
 from .findings import Finding
 from .labels import Element, LabelModel, parse_labels
+from .routers import own_name
 from .schema import Kind, Option, Origin, Value, sort_key
 from .streams import stream_elements, told_apart
 from .transform import transform_all
@@ -103,9 +104,9 @@ def _kind(element: Element, path: str) -> Kind | None:
 def _referring(path: str, value: Value) -> object:
     """Read a value for a file: what one container calls ``x@docker`` is ``x`` here; empty objects stand for flags."""
     if path == "service" and isinstance(value, str):
-        return value.removesuffix("@docker")
+        return own_name(value)
     if path == "middlewares" and isinstance(value, tuple):
-        return [name.removesuffix("@docker") for name in value]
+        return [own_name(name) for name in value]
     return list(value) if isinstance(value, tuple) else value
 
 

@@ -11,7 +11,7 @@ from .args import Collisions, TransformArgs
 from .findings import Finding, error, notice, warning
 from .labels import Declared, Element, LabelModel
 
-__all__ = ["Drop", "Publication", "Router", "merged", "path_of", "prefixed", "priority", "unpublishable"]
+__all__ = ["Drop", "Publication", "Router", "merged", "own_name", "path_of", "prefixed", "priority", "unpublishable"]
 
 _INTERNAL: Final = "@internal"
 _CREDENTIAL: Final = re.compile(
@@ -203,6 +203,12 @@ def _reason(element: Element) -> str:
     return _REASONS.get(element.section, Drop.OTHER)
 
 
+def own_name(reference: str) -> str:
+    """Return the name of an object that labels define, as this model spells it; others' keep their provider."""
+    name = reference.removesuffix("@docker")
+    return name if "@" in name else name.lower()
+
+
 def path_of(element: Element) -> str:
     """Write the beginning of an element's labels."""
     return f"traefik.{element.protocol}.{element.section}.{element.name}"
@@ -226,25 +232,35 @@ def merged(routers: Iterable[Router], publication: Publication) -> list[Router]:
     groups: dict[str, list[Router]] = {}
     for router in routers:
         groups.setdefault(router.name, []).append(router)
-    found: list[Router] = []
+    found: dict[str, Router] = {}
+    clashing = []
     for name, group in groups.items():
-        if len({router.rule for router in group}) == 1:
-            found.append(group[0])
-            for repeated in group[1:]:
-                said = f"is the same router as in container {group[0].declared.name}: it is published once"
-                publication.repeat(
-                    repeated.element, notice("TPX-152", repeated.declared.name, path_of(repeated.element), said)
-                )
-        elif publication.args.collisions is Collisions.PREFIX:
-            found += [Router(prefixed(router.declared.name, name), router.declared, router.element) for router in group]
-        else:
-            names = ", ".join(router.declared.name for router in group)
-            said = f"the containers {names} have different rules for it: rename one, or set collisions to 'prefix'"
-            for router in group:
-                publication.refuse(
-                    router.element, error("TPX-152", router.declared.name, path_of(router.element), said)
-                )
-    return found
+        if len({router.rule for router in group}) > 1:
+            clashing.append(group)
+            continue
+        found[name] = group[0]
+        for router in group[1:]:
+            said = f"is the same router as in container {group[0].declared.name}: it is published once"
+            place = path_of(router.element)
+            publication.repeat(router.element, notice("TPX-152", router.declared.name, place, said))
+    for group in clashing:
+        found |= {router.name: router for router in _apart(group, found, publication)}
+    return list(found.values())
+
+
+def _apart(group: list[Router], taken: Collection[str], publication: Publication) -> list[Router]:
+    """Give routers of one name names of their own, if that is wanted and these are free; else tell of them."""
+    new = {prefixed(router.declared.name, router.name): router for router in group}
+    free = len(new) == len(group) and new.keys().isdisjoint(taken)
+    if publication.args.collisions is Collisions.PREFIX and free:
+        return [Router(name, router.declared, router.element) for name, router in new.items()]
+    names = ", ".join(router.declared.name for router in group)
+    said = f"the containers {names} have different rules for it: rename one, or set collisions to 'prefix'"
+    if publication.args.collisions is Collisions.PREFIX:
+        said = f"the containers {names} have different rules for it, and their names before it are taken: rename one"
+    for router in group:
+        publication.refuse(router.element, error("TPX-152", router.declared.name, path_of(router.element), said))
+    return []
 
 
 def prefixed(owner: str, name: str) -> str:

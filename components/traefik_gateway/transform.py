@@ -80,8 +80,9 @@ def transform_all(models: Mapping[str, LabelModel], args: Mapping[str, Transform
     done = {machine: transform(model, args[machine]) for machine, model in models.items()}
     for prefix, attribute, rule in ((_ROUTERS, "router_names", "TPX-99"), (_SERVICES, "service_names", "TPX-98")):
         for machine, name in _clashes({machine: getattr(one, attribute) for machine, one in done.items()}):
-            if args[machine].collisions is Collisions.PREFIX:
-                done[machine] = _renamed(done[machine], prefix, name, prefixed(machine, name))
+            new = prefixed(machine, name)
+            if args[machine].collisions is Collisions.PREFIX and new not in getattr(done[machine], attribute):
+                done[machine] = _renamed(done[machine], prefix, name, new)
         for machine, name in _clashes({machine: getattr(one, attribute) for machine, one in done.items()}):
             others = ", ".join(other for other in done if other != machine and name in getattr(done[other], attribute))
             said = (

@@ -133,6 +133,22 @@ def test_a_router_that_loses_its_guard_is_not_published(middlewares: dict[str, s
     assert "$2y$" not in str(allowed.labels)
 
 
+def test_a_guard_in_one_of_two_containers_guards_both() -> None:
+    """Only one of them would be published, and it must not be the open one."""
+    open_, guarded = application("app"), application("app", middlewares="auth")
+    result = filtered(Container("a", open_.labels), Container("b", guarded.labels))
+    assert result.labels == ()
+    assert [finding.where for finding in result.findings if finding.id == "TPX-81"] == ["a", "b"]
+
+
+def test_a_prefix_for_services_never_makes_one_of_two() -> None:
+    other = {f"{SERVICES}app.{PORT}": "81", f"{SERVICES}app-app.{PORT}": "82"}
+    boxes = [application("app"), container("b", other)]
+    result = filtered(*boxes, args=TransformArgs(mode=Mode.FILTER, collisions="prefix"))
+    assert [error.id for error in result.errors] == ["TPX-154"]
+    assert "it is taken too" in result.errors[0].message
+
+
 def test_a_router_without_one_service_is_not_left_to_chance() -> None:
     two = container("two", {**application("two").labels, f"{SERVICES}more.{PORT}": "90"})
     file = application("file", service="elsewhere@file")

@@ -135,6 +135,23 @@ def test_streams_that_lead_nowhere_are_told(change: dict[str, str], rule: str) -
     assert "routers" not in result.document["tcp"]
 
 
+def test_streams_of_two_containers_with_one_name_are_told_apart() -> None:
+    other = {key: value.replace("5432", "5433").replace("db.", "other.") for key, value in DATABASE.items()}
+    other |= {"traefik.tcp.routers.db.service": "DB@docker", "traefik.tcp.routers.db.middlewares": "near"}
+    other |= {"traefik.tcp.middlewares.near.ipallowlist.sourcerange": "10.0.0.0/8"}
+    boxes = parse([container("one", DATABASE), container("two", other)])
+    refused = configuration([Machine("vm-1", "10.0.0.1", boxes, FILTER)]).findings["vm-1"]
+    assert [(one.id, one.where) for one in refused if one.level == "error"] == [
+        ("TPX-152", "one"), ("TPX-152", "one"), ("TPX-152", "two"), ("TPX-152", "two")
+    ]  # fmt: skip
+    args = TransformArgs(mode="filter", collisions="prefix")
+    tcp = configuration([Machine("vm-1", "10.0.0.1", boxes, args)]).document["tcp"]
+    assert tcp["routers"]["one-db"]["service"] == "one-db"
+    assert tcp["routers"]["two-db"]["service"] == "two-db"
+    assert tcp["routers"]["two-db"]["middlewares"] == ["near"]
+    assert tcp["services"]["two-db"]["loadBalancer"]["servers"] == [{"address": "10.0.0.1:5433"}]
+
+
 def test_the_rest_of_a_service_comes_along() -> None:
     server = f"{SERVICES}a.loadbalancer."
     found = elements(
@@ -180,9 +197,11 @@ def test_what_is_switched_off_is_left_out_with_its_options() -> None:
     assert found == {"http": {"routers": {"a": {"rule": "Host(`a`)"}}}}
 
 
-def test_references_lose_the_name_of_the_docker_provider() -> None:
-    labels = {f"{ROUTERS}a.service": "s@docker", f"{ROUTERS}a.middlewares": "m@docker,n@file"}
-    assert elements(labels) == {"http": {"routers": {"a": {"service": "s", "middlewares": ["m", "n@file"]}}}}
+def test_references_are_spelled_as_the_objects_are() -> None:
+    labels = {f"{ROUTERS}a.service": "Shop@docker", f"{ROUTERS}a.middlewares": "Zip,M@docker,Auth@file"}
+    assert elements(labels) == {
+        "http": {"routers": {"a": {"service": "shop", "middlewares": ["zip", "m", "Auth@file"]}}}
+    }
 
 
 def test_indexes_become_places_in_a_list() -> None:

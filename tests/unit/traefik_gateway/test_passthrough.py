@@ -159,6 +159,22 @@ def test_one_name_with_two_rules_is_an_error_that_names_both() -> None:
     assert passed(*pair, args=TransformArgs(collisions="prefix")).router_names == ["box-a-app", "box-b-app"]
 
 
+def test_a_prefix_never_makes_one_of_two() -> None:
+    prefix = TransformArgs(collisions="prefix")
+    first, second = application("app", "Host(`a`)"), application("app", "Host(`b`)")
+    dots = passed(Container("box.a", first.labels), Container("box-a", second.labels), args=prefix)
+    assert dots.labels == ()
+    assert [error.id for error in dots.errors] == ["TPX-152", "TPX-152"]
+    third = application("one-app")
+    taken = passed(Container("one", first.labels), Container("two", second.labels), third, args=prefix)
+    assert taken.router_names == ["one-app"]
+    assert "are taken" in taken.errors[0].message
+    models = {"vm": parse([application("x"), application("vm-x")]), "b": parse([application("x")])}
+    fleet = transform_all(models, {"vm": prefix, "b": TransformArgs(gateway_service_name="other")})
+    assert fleet["vm"].router_names == ["vm-x", "x"]
+    assert [error.id for error in fleet["vm"].errors] == ["TPX-99"]
+
+
 def test_one_rule_under_two_names_is_published_twice() -> None:
     result = passed(application("a", "Host(`x`)"), application("b", "Host(`x`)"))
     assert result.router_names == ["a", "b"]
