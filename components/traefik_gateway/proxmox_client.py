@@ -31,12 +31,12 @@ class _Verified(HTTPAdapter):
             self._trust = {"cert_reqs": "CERT_REQUIRED", "ssl_context": context}
         super().__init__(pool_maxsize=CONNECTIONS)
 
-    def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:  # noqa: ANN401
+    def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:  # noqa: ANN401 - as in requests
         """Use this trust for every pool of connections, whatever the session says."""
         host, _ = super().build_connection_pool_key_attributes(request, verify, cert)
         return host, dict(self._trust)
 
-    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:  # noqa: ANN401
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:  # noqa: ANN401 - as in requests
         """Leave the pool as it was made; requests would add its own authorities here."""
 
 

@@ -237,9 +237,9 @@ def test_writer_and_reader_have_the_least_they_need() -> None:
 
 
 def test_access_can_be_made_by_the_node_itself() -> None:
-    state = access_state(WRITER, "factory@pve!notes", "/root/factory-notes.json")
+    state = access_state(WRITER, "factory@pve!notes", "/etc/pve/priv/factory-notes.json")
     token = state.steps["token"]
     assert token.secret
     assert token.unless == ("/usr/bin/pvesh", "get", "/access/users/factory@pve/token/notes")
-    assert token.run[-6:] == ("user", "token", "add", "factory@pve", "notes", "--privsep", "1")[-6:]
+    assert token.run[-7:] == ("user", "token", "add", "factory@pve", "notes", "--privsep", "1")
     assert all(step.unless or step.once_for for step in state.steps.values()), "a second run changes nothing"
