@@ -7,10 +7,10 @@ import signal
 import sys
 from types import FrameType
 
-from bench import engine, labels
+from bench import engine, hosts, labels
 from bench.harness import QUICK_RUNS, RUNS, as_json, machine, table
 
-BENCHMARKS = {"engine": engine.run, "labels": labels.run}
+BENCHMARKS = {"engine": engine.run, "hosts": hosts.run, "labels": labels.run}
 
 
 def main() -> None:
