@@ -41,8 +41,8 @@ def scan(address: str, port: int | None) -> None:
     Raises InputError for a port that is none, CommandError for a server that does not answer.
     """
     # Imported here: every command shows what hosts change, only this one speaks SSH.
-    from components.host.transport import HostError  # noqa: PLC0415
-    from components.host.transport_ssh import scan_host_keys  # noqa: PLC0415
+    from components.host.transport import HostError  # noqa: PLC0415 - see above
+    from components.host.transport_ssh import scan_host_keys  # noqa: PLC0415 - see above
 
     if port is not None and port not in _PORTS:
         raise InputError(f"--port {port} is no TCP port: give one from 1 to 65535")

@@ -101,6 +101,7 @@ def test_drift_is_shown_by_its_path_and_repaired(machine: Machine) -> None:
             "desired.steps.reload",
         ]
     }
+    machine.program.run("refresh", "--yes", "--skip-preview", values=values)  # the state now says what is there
     shown = machine.program.run("preview", "--refresh", "--diff", values=values)
     assert "- edited by hand" in shown
     assert "+ one" in shown

@@ -287,6 +287,21 @@ def test_a_read_lays_the_drift_over_the_documents(fake: Fake) -> None:
     assert found.outputs["interrupted"] is True
 
 
+def test_a_refresh_of_a_refreshed_state_still_compares_with_what_was_applied(fake: Fake) -> None:
+    inputs = fake.checked(INPUTS, secret_inputs=frozenset({("desired", "files", "/etc/a", "content")}))
+    outputs = {"desired": inputs["desired"], "owned": {}, "hash_key": "00"}
+    drift = {"files": {"/etc/a": {"content_hmac": "ab"}, "/etc/b": None}}
+    fake.answers["read"] = [{"event": "result", "drift": drift, "interrupted": False}]
+    once = fake.handler.read(fake.context(), "i", inputs, outputs)
+    assert once is not None
+    assert "content" not in once.inputs["desired"]["files"]["/etc/a"]
+    twice = fake.handler.read(fake.context(), "i", once.inputs, once.outputs)
+    assert twice == once
+    assert fake.asked[0] == fake.asked[1]
+    fake.answers["apply"] = [{"event": "result", "applied": [], "owned": {}, "confirm": None}]
+    fake.handler.delete(fake.context(), "i", once.inputs, once.outputs)
+
+
 def test_an_unreachable_host_is_an_error_never_an_empty_state(fake: Fake) -> None:
     fake.reachable = False
     with pytest.raises(ProviderError, match=r"cannot reach fake\.example\.test.*--refresh=false"):

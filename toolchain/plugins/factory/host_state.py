@@ -26,7 +26,7 @@ from toolchain.plugins.kit import (
     State,
 )
 
-from .inputs import Inputs, for_preview, normalised, problems
+from .inputs import Role, for_preview, normalised, problems
 from .loop import Loop, Work
 from .report import report
 from .roles import Roles
@@ -87,9 +87,9 @@ class HostStateHandler(Handler):
         """Make the host so. What is there already is taken as it is and not owned."""
         if context.preview:
             return Created("", self._preview(context, inputs, {}))
-        known = Inputs.model_validate(inputs)
-        identity = f"{known.role}@{known.host.place}"
-        return Created(identity, self._apply(context, identity, known, {}, created=True))
+        role = Role.of(inputs)
+        identity = f"{role.role}@{role.host.place}"
+        return Created(identity, self._apply(context, identity, role, inputs["desired"], {}, created=True))
 
     def update(
         self, context: Context, identity: str, old_inputs: Properties, old_outputs: Properties, news: Properties
@@ -99,7 +99,7 @@ class HostStateHandler(Handler):
         outputs = old_outputs if same else {}  # what was created on another machine is not here
         if context.preview:
             return self._preview(context, news, outputs)
-        return self._apply(context, identity, Inputs.model_validate(news), outputs)
+        return self._apply(context, identity, Role.of(news), news["desired"], outputs)
 
     def read(self, context: Context, identity: str, old_inputs: Properties, old_outputs: Properties) -> State | None:
         """Return the document that describes what is really there."""
@@ -107,8 +107,10 @@ class HostStateHandler(Handler):
             raise ProviderError(
                 f"{identity} cannot be imported: describe the host and run `up`, which leaves what is so already."
             )
-        known = Inputs.model_validate(old_inputs)
-        request, _ = self._request(context, known, old_outputs)
+        known = Role.of(old_inputs)
+        # Not the inputs: those may be what an earlier refresh found.
+        applied = (old_outputs if "desired" in old_outputs else old_inputs)["desired"]
+        request, _ = self._request(context, known, applied, old_outputs)
 
         async def work(_work: Work) -> Properties:
             return await (await self._session(known)).read(request)
@@ -122,7 +124,7 @@ class HostStateHandler(Handler):
             ) from None
         except HostError as error:
             raise ProviderError(f"{error}.") from None
-        inputs = {**old_inputs, "desired": overlay(old_inputs["desired"], found["drift"])}
+        inputs = {**old_inputs, "desired": overlay(applied, found["drift"])}
         outputs = {key: value for key, value in old_outputs.items() if key != "interrupted"}
         if found.get("interrupted"):
             outputs["interrupted"] = True
@@ -130,26 +132,25 @@ class HostStateHandler(Handler):
 
     def delete(self, context: Context, identity: str, old_inputs: Properties, old_outputs: Properties) -> None:
         """Remove what this resource created; what was there before it stays."""
-        known = Inputs.model_validate(old_inputs)
         try:
-            self._apply(context, identity, known, old_outputs, delete=True)
+            self._apply(context, identity, Role.of(old_inputs), {}, old_outputs, delete=True)
         except InitializationError as error:
             raise ProviderError(str(error)) from None
 
     # -- how it is done
 
-    async def _session(self, inputs: Inputs) -> HostSession:
-        return await self._pool.session(inputs.host, inputs.credentials.login, inputs.credentials.sudo_password)
+    async def _session(self, role: Role) -> HostSession:
+        return await self._pool.session(role.host, role.credentials.login, role.credentials.sudo_password)
 
     def _request(
-        self, context: Context, inputs: Inputs, outputs: Properties
+        self, context: Context, role: Role, document: Properties, outputs: Properties
     ) -> tuple[dict[str, Any], dict[str, bytes]]:
         """Return what the agent is asked, and the large contents that it may need."""
-        document, blobs = split(inputs.desired.document())
-        elsewhere = self._roles.elsewhere(context.urn, inputs.host.identity)
+        sent, blobs = split(document)
+        elsewhere = self._roles.elsewhere(context.urn, role.host.identity)
         request = {
-            "document": document,
-            "resource": inputs.role,
+            "document": sent,
+            "resource": role.role,
             "owned": _not_of_others(outputs.get("owned") or {}, elsewhere),
             "key": outputs.get("hash_key") or secrets.token_hex(_KEY_BYTES),
         }
@@ -159,8 +160,9 @@ class HostStateHandler(Handler):
         """Plan against the real host; one that cannot be reached counts as one that does not exist yet."""
         known = for_preview(inputs)
         if known is None:
-            return {**outputs, "summary": UNKNOWN, "owned": UNKNOWN}
-        request, _ = self._request(context, known, outputs)
+            return {**outputs, "desired": inputs["desired"], "summary": UNKNOWN, "owned": UNKNOWN}
+        document = known.desired.document()
+        request, _ = self._request(context, known, document, outputs)
 
         async def work(_work: Work) -> Properties:
             return await (await self._session(known)).plan(request)
@@ -170,7 +172,7 @@ class HostStateHandler(Handler):
             plan = self._loop.run(context, work)["plan"]
         except UnreachableError as error:
             context.warn(f"{error}. This preview counts everything as new")
-            found = unseen(place, role, known.desired.document())
+            found = unseen(place, role, document)
         except HostError as error:
             raise ProviderError(f"{error}.") from None
         else:
@@ -179,34 +181,36 @@ class HostStateHandler(Handler):
                 context.warn(f"{place}: {problem['item']}: {problem['message']}")
         report(found)
         context.status(in_words(found) or "nothing to do on the host")
-        return {**outputs, "summary": managed(known.desired.document()), "owned": UNKNOWN}
+        return {**outputs, "desired": inputs["desired"], "summary": managed(document), "owned": UNKNOWN}
 
     def _apply(
         self,
         context: Context,
         identity: str,
-        inputs: Inputs,
+        role: Role,
+        document: Properties,
         outputs: Properties,
         *,
         created: bool = False,
         delete: bool = False,
     ) -> Properties:
-        request, blobs = self._request(context, inputs, outputs)
+        request, blobs = self._request(context, role, document, outputs)
         if delete:
             request["delete"] = True
 
         def planned(plan: Properties) -> None:
-            report(changes(inputs.host.place, inputs.role, plan["plan"]["actions"]))
+            report(changes(role.host.place, role.role, plan["plan"]["actions"]))
             problems = [f"{each['item']}: {each['message']}" for each in plan["plan"].get("problems", ())]
             if problems:
-                raise HostError(f"{inputs.host.place}: nothing was changed: {'; '.join(problems)}")
+                raise HostError(f"{role.host.place}: nothing was changed: {'; '.join(problems)}")
 
         async def work(work: Work) -> Properties:
-            session = await self._session(inputs)
+            session = await self._session(role)
             return await session.apply(request, blobs, planned=planned, progress=work.progress, stop=work.stopped)
 
         result = {
-            "summary": managed(inputs.desired.document()),
+            "desired": document,
+            "summary": managed(document),
             "owned": outputs.get("owned") or {},
             "hash_key": request["key"],
         }

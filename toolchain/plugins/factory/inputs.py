@@ -11,7 +11,7 @@ from components.host.transport_ssh import Login
 from components.model import Model
 from toolchain.plugins.kit import UNKNOWN, Failure, Path, Paths, Properties, Value, format_path, has_unknown
 
-__all__ = ["Credentials", "Inputs", "for_preview", "normalised", "problems"]
+__all__ = ["Credentials", "Inputs", "Role", "for_preview", "normalised", "problems"]
 
 _UNTIL_THEN: Final = "(known after the hosts and resources before are there)"
 _PREFIX: Final = "Value error, "
@@ -30,12 +30,22 @@ class Credentials(Model):
         return Login(self.private_key, self.passphrase)
 
 
-class Inputs(Model):
-    """The inputs of one role of one host."""
+class Role(Model):
+    """A role and the way to its host."""
 
     host: RemoteHost
     credentials: Credentials = Credentials()
     role: ItemName
+
+    @classmethod
+    def of(cls, inputs: Properties) -> "Role":
+        """Read them out of inputs from a state, whose document may be what a refresh found."""
+        return cls.model_validate({name: inputs[name] for name in cls.model_fields if name in inputs})
+
+
+class Inputs(Role):
+    """The inputs of one role of one host."""
+
     desired: HostStateArgs
 
 
