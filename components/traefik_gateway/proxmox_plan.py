@@ -143,7 +143,7 @@ def plan(
     labels: dict[str, Labels] = {name: previous[name] for name in args.guests if name in previous}
     models = {}
     for name in where.asked:
-        containers = found.containers.get(name, [])
+        containers = found.containers[name]
         if isinstance(containers, DiscoveryError):
             kept = "its routes stay as they are" if labels.get(name) else "it has no routes yet"
             if containers.reason is Reason.UNREACHABLE:
