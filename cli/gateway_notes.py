@@ -38,8 +38,8 @@ from components.traefik_gateway.findings import abbreviated, errors
 from components.traefik_gateway.lint import Prediction
 from components.traefik_gateway.lint import predict as predict_all
 from components.traefik_gateway.plugin import PINNED, Guest, Version, parse_version
-from components.traefik_gateway.render_file import Machine, configuration, render_file
-from components.traefik_gateway.render_page import render_page
+from components.traefik_gateway.render_file import Machine, configuration, to_yaml
+from components.traefik_gateway.render_page import routes_page
 
 _HOST = re.compile(r"(?:(?P<user>[^@\s]+)@)?(?P<address>\[[^\]]+\]|[^:\s]+)(?::(?P<port>\d+))?")
 _BAD = 2
@@ -66,7 +66,7 @@ def render(labels: Path, mode: str, settings: Sequence[str], address: str | None
     if address is not None:
         made = configuration([Machine(labels.stem, address, model, args)])
         findings = made.findings[labels.stem]
-        _out(json.dumps(made.document, indent=2, ensure_ascii=False) + "\n" if as_json else render_file(made.document))
+        _out(json.dumps(made.document, indent=2, ensure_ascii=False) + "\n" if as_json else to_yaml(made.document))
         return _tell(findings)
     result = transform(model, args)
     if as_json:
@@ -123,7 +123,7 @@ def predict(guests: Sequence[Path], plugin: str | None, block: str, html: Path |
     """Print the routes, and write the page. Returns the exit status; raises InputError."""
     prediction = _prediction(guests, plugin, block)
     if html is not None:
-        html.write_text(render_page(prediction, "Routes of the gateway"), "utf-8")
+        html.write_text(routes_page(prediction, "Routes of the gateway"), "utf-8")
         report(f"wrote {html}")
     if as_json:
         _json(prediction.as_data())

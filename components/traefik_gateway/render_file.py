@@ -14,7 +14,7 @@ from .schema import Kind, Option, Origin, Value, sort_key
 from .streams import stream_elements, told_apart
 from .transform import transform_all
 
-__all__ = ["GatewayFile", "Machine", "configuration", "document", "render_file"]
+__all__ = ["GatewayFile", "Machine", "configuration", "document", "to_yaml"]
 
 _HEADER: Final = "# Written by factory from the labels of the machines' containers; changes are lost.\n"
 _SERVER: Final = "loadbalancer.server."
@@ -56,7 +56,7 @@ def configuration(machines: Sequence[Machine]) -> GatewayFile:
     return GatewayFile(found, said)
 
 
-def render_file(file: Mapping[str, Any]) -> str:
+def to_yaml(file: Mapping[str, Any]) -> str:
     """Write a configuration as YAML, in the order it has."""
     return _HEADER + yaml.safe_dump(dict(file), sort_keys=False, allow_unicode=True, width=10**9)
 

@@ -8,7 +8,7 @@ from .findings import Finding, Level
 from .lint import Prediction
 from .plugin import PredictedRouter, PredictedService
 
-__all__ = ["render_page"]
+__all__ = ["routes_page"]
 
 _STYLE: Final = """\
 :root{color-scheme:light dark;--line:light-dark(#d4d4d8,#3f3f46);--soft:light-dark(#f4f4f5,#27272a);
@@ -31,7 +31,7 @@ ul{margin:.6rem 0;padding-left:1.2rem}
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
 
 
-def render_page(prediction: Prediction, title: str) -> str:
+def routes_page(prediction: Prediction, title: str) -> str:
     """Write the page. Texts of labels are escaped; only ``http`` and ``https`` addresses become links (TPX-247)."""
     guests = sorted({router.guest for router in prediction.routers} | _told(prediction.findings))
     common = [finding for finding in prediction.findings if not finding.where]

@@ -20,7 +20,7 @@ import yaml
 
 import toolchain
 from components.traefik_gateway import Container, Mode, TransformArgs, parse
-from components.traefik_gateway.render_file import Machine, configuration, document, render_file
+from components.traefik_gateway.render_file import Machine, configuration, document, to_yaml
 from components.traefik_gateway.schema import OPTIONS, Kind, Origin
 from tests.support.labels import MIDDLEWARES, ROUTERS, SERVICES, container
 
@@ -178,7 +178,7 @@ def test_it_answers_by_host_and_path_and_passes_tcp_on(program: Path, tmp_path: 
             ),
         ]
         machine = Machine("vm-1", "127.0.0.1", parse(boxes), TransformArgs(mode=Mode.FILTER))
-        running = stack.enter_context(gateway(program, tmp_path, render_file(configuration([machine]).document)))
+        running = stack.enter_context(gateway(program, tmp_path, to_yaml(configuration([machine]).document)))
         assert running.answer("home.example.test") == (200, "wiki home.example.test /")
         assert running.answer("home.example.test", "/feed/1") == (200, "feed home.example.test /feed/1")
         assert running.answer("other.example.test")[0] == 404
@@ -196,7 +196,7 @@ def test_in_mode_passthrough_all_lead_to_one_server(program: Path, tmp_path: Pat
         # TLS is the gateway's own affair, and this test has no certificates.
         for router in made["http"]["routers"].values():
             del router["tls"]
-        with gateway(program, tmp_path, render_file(made)) as running:
+        with gateway(program, tmp_path, to_yaml(made)) as running:
             assert running.answer("wiki.example.test") == (200, "local traefik wiki.example.test /")
             assert running.answer("feed.example.test", "/x") == (200, "local traefik feed.example.test /x")
             assert running.answer("other.example.test")[0] == 404
@@ -214,7 +214,7 @@ def test_middlewares_from_labels_do_what_they_say(program: Path, tmp_path: Path)
             f"{SERVICES}app.loadbalancer.server.port": str(port),
         }
         (declared,) = parse([container("app", labels)]).containers
-        routes = render_file(document(declared.elements.values(), "127.0.0.1"))
+        routes = to_yaml(document(declared.elements.values(), "127.0.0.1"))
         with gateway(program, tmp_path, routes) as running:
             assert running.answer("app.example.test", "/outer/x") == (200, "app app.example.test /x")
             assert running.answer("app.example.test", "/other/y") == (200, "app app.example.test /y")
@@ -258,6 +258,6 @@ def test_every_option_of_the_table_is_one_of_traefiks(program: Path, tmp_path: P
             name = f"[{number}]" if section[1] == "certificates" else f".thing{number}"
             labels[f"traefik.{'.'.join(section)}{name}.{path}"] = TEXTS[option.kind]
     (declared,) = parse([Container("box", labels)]).containers
-    with gateway(program, tmp_path, render_file(document(declared.elements.values(), "127.0.0.1"))) as running:
+    with gateway(program, tmp_path, to_yaml(document(declared.elements.values(), "127.0.0.1"))) as running:
         known = running.data()
         assert len(known["middlewares"]) > 150

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from components.traefik_gateway import Container, TransformArgs, parse
-from components.traefik_gateway.render_file import Machine, configuration, document, render_file
+from components.traefik_gateway.render_file import Machine, configuration, document, to_yaml
 from components.traefik_gateway.schema import OPTIONS, Kind, Option, Origin
 from tests.support.labels import MIDDLEWARES, ROUTERS, SERVICES, application, container, example
 
@@ -38,7 +38,7 @@ ROWS = [
 
 def made(*containers: Container, args: TransformArgs | None = None) -> dict[str, Any]:
     result = configuration([Machine("vm-1", "10.0.0.1", parse(containers), args or TransformArgs())])
-    return dict(yaml.safe_load(render_file(result.document)))
+    return dict(yaml.safe_load(to_yaml(result.document)))
 
 
 def elements(labels: dict[str, str]) -> dict[str, Any]:
@@ -232,7 +232,7 @@ def test_machines_share_a_file_without_sharing_names() -> None:
 
 
 def test_the_file_is_plain_yaml_that_says_where_it_comes_from() -> None:
-    text = render_file({"http": {"routers": {"ü": {"rule": "Host(`bücher.test`) && " + "Path(`/x`) || " * 20}}}})
+    text = to_yaml({"http": {"routers": {"ü": {"rule": "Host(`bücher.test`) && " + "Path(`/x`) || " * 20}}}})
     assert text.startswith("# Written by factory")
     assert "bücher.test" in text
     assert len(text.splitlines()) == 5

@@ -13,7 +13,7 @@ import pytest
 from components.traefik_gateway import TransformArgs, parse, transform, update
 from components.traefik_gateway.lint import Prediction, predict
 from components.traefik_gateway.plugin import Guest
-from components.traefik_gateway.render_page import render_page
+from components.traefik_gateway.render_page import routes_page
 from tests.support.labels import example
 
 VOID = {"meta", "br"}
@@ -62,7 +62,7 @@ def sample() -> Prediction:
 
 def test_every_route_and_every_finding_is_on_the_page() -> None:
     prediction = sample()
-    reader = read(render_page(prediction, "Routes"))
+    reader = read(routes_page(prediction, "Routes"))
     text = re.sub(r"\s+", " ", reader.text)
     for router in prediction.routers:
         assert router.name in text
@@ -79,7 +79,7 @@ def test_every_route_and_every_finding_is_on_the_page() -> None:
 
 
 def test_it_needs_no_script_and_nothing_from_elsewhere() -> None:
-    page = render_page(sample(), "Routes")
+    page = routes_page(sample(), "Routes")
     assert "script" not in read(page).seen
     assert "default-src 'none'" in page
     assert not re.search(r"@import|url\(|<link|<img", page)
@@ -87,14 +87,14 @@ def test_it_needs_no_script_and_nothing_from_elsewhere() -> None:
 
 def test_texts_of_labels_stay_texts() -> None:
     notes = f"traefik.enable=true\ntraefik.http.routers.{EVIL}.rule=Host(`{EVIL}`)"
-    reader = read(render_page(predict([Guest(EVIL, 1, "n", notes)]), EVIL))
+    reader = read(routes_page(predict([Guest(EVIL, 1, "n", notes)]), EVIL))
     assert "script" not in reader.seen
     assert EVIL in reader.text
     assert all(link.startswith(("http://", "https://")) for link in reader.links)
 
 
 def test_no_guest_is_said() -> None:
-    assert "No guest publishes anything." in read(render_page(predict([]), "Routes")).text
+    assert "No guest publishes anything." in read(routes_page(predict([]), "Routes")).text
 
 
 @pytest.mark.long
@@ -103,7 +103,7 @@ def test_a_browser_shows_it(tmp_path: Path) -> None:
     if browser is None:
         pytest.skip("no chromium")
     page, picture = tmp_path / "routes.html", tmp_path / "routes.png"
-    page.write_text(render_page(sample(), "Routes"), "utf-8")
+    page.write_text(routes_page(sample(), "Routes"), "utf-8")
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=1100,900"]
     flags += [f"--user-data-dir={tmp_path / 'profile'}", f"--screenshot={picture}", page.as_uri()]
     subprocess.run([browser, *flags], check=True, capture_output=True, timeout=60)
