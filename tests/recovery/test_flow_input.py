@@ -435,7 +435,7 @@ def bound(site: Any, **status: Any) -> Any:
         pv_manifest(site.volumes[0], site.settings, None) | {"status": {"phase": "Available"}},
     )
     site.put(Ref("longhorn.Volume", PV, NAMESPACE), {"spec": {}})
-    site.clock.time += 60
+    site.clock.time_now += 60
     site.put(Ref("longhorn.Volume", "pvc-new", NAMESPACE), {"spec": {}, "status": status})
     workload = site.cluster.objects[Ref("StatefulSet", "web", "shop")]
     workload["spec"]["replicas"] = 0

@@ -44,6 +44,8 @@ class FakeLonghorn:
     nodes: tuple[str, ...]
     manners: Manners = field(default_factory=Manners)
     steps: int = 0
+    generation: int = 0
+    """Directories of another generation have other names."""
     attached: list[tuple[str, str]] = field(default_factory=list)
     _delays: dict[str, int] = field(default_factory=dict)
     _lost: bool = False
@@ -76,7 +78,7 @@ class FakeLonghorn:
                 spec={
                     "volumeName": name,
                     "nodeID": self.nodes[index % len(self.nodes)],
-                    "dataDirectoryName": _new(name, index),
+                    "dataDirectoryName": _new(name, index, self.generation),
                 },
             )
         holder = Ref("longhorn.VolumeAttachment", name, NAMESPACE)
@@ -198,8 +200,8 @@ def _owner(pod: Document) -> str:
     return next((str(item["uid"]) for item in pod["metadata"].get("ownerReferences", [])), "")
 
 
-def _new(name: str, index: int) -> str:
-    return f"{name}-{hashlib.sha256(f'{name}{index}'.encode()).hexdigest()[:8]}"
+def _new(name: str, index: int, generation: int) -> str:
+    return f"{name}-{hashlib.sha256(f'{name}{index}{generation}'.encode()).hexdigest()[:8]}"
 
 
 def managers(nodes: Iterable[str]) -> list[tuple[Ref, Document]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,17 +27,34 @@ class FakeClock:
     """Time passes only when somebody sleeps; ``tick`` is what the world does meanwhile."""
 
     tick: Callable[[], None] = lambda: None
-    time: float = 1_800_000_000.0
+    time_now: float = 1_800_000_000.0
 
     def monotonic(self) -> float:
-        return self.time
+        return self.time_now
 
     def now(self) -> float:
-        return self.time
+        return self.time_now
 
     def sleep(self, seconds: float) -> None:
-        self.time += seconds
+        self.time_now += seconds
         self.tick()
+
+
+class TickingClock:
+    """Real time, in short steps; between them the controllers work."""
+
+    def __init__(self, tick: Callable[[], None] = lambda: None) -> None:
+        self.tick = tick
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def now(self) -> float:
+        return time.time()
+
+    def sleep(self, seconds: float) -> None:
+        self.tick()
+        time.sleep(min(seconds, 0.15))
 
 
 @dataclass

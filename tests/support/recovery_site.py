@@ -147,7 +147,7 @@ def make_site(
     site = Site(root, wanted, configured, cluster, longhorn, {}, clock)
 
     def device(node: str, name: str) -> Device | None:
-        present = cluster.get(Ref("longhorn.Volume", name, NAMESPACE)) or {}
+        present = site.cluster.get(Ref("longhorn.Volume", name, NAMESPACE)) or {}
         status = present.get("status", {})
         if status.get("state") != "attached" or status.get("currentNodeID") != node:
             return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shlex
 import threading
 from collections.abc import Coroutine, Sequence
@@ -67,8 +68,10 @@ class TransportNode:
     async def _run(self, command: Sequence[str], given: bytes) -> Completed:
         channel = await self._transport.start(shlex.join([*self._become, *command]))
         try:
-            for start in range(0, len(given), _PIECE):
-                await channel.send(given[start : start + _PIECE])
+            # A command that ended before it took its input says why itself: its status and words come below.
+            with contextlib.suppress(HostError):
+                for start in range(0, len(given), _PIECE):
+                    await channel.send(given[start : start + _PIECE])
             pieces = []
             while piece := await channel.receive():
                 pieces.append(piece)
