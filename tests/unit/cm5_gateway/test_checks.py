@@ -6,12 +6,14 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from components.cm5_gateway import Gateway
 from components.cm5_gateway.checks import as_data, checklist, wan_checklist
-from components.host.checks import HostCheck
+from components.cm5_gateway.machine import machine_of
+from components.host.checks import HostCheck, judge
 from tests.support.gateway import classic, gateway_args
 
 GATEWAY = Gateway.of(gateway_args())
@@ -66,6 +68,23 @@ def test_the_classic_machine_is_not_asked_for_what_it_has_not() -> None:
         "section-4-traefik-127.0.0.1-443",
         "section-4-backend-127.0.0.1-7070",
     }
+
+
+def test_the_gateway_is_a_machine_with_all_its_checks() -> None:
+    """CM5-266: whatever asks machines can ask it, and judges what comes back."""
+    machine = machine_of(gateway_args())
+    assert machine.connection == gateway_args().connection
+    assert list(machine.checks) == [*CHECKS, *WAN]
+    assert {"nvme", "network", "compose"} <= set(machine.roles)
+    seen: dict[str, dict[str, Any]] = {
+        "CM5-224-segment-http": {"status": 200, "body": "the pages"},
+        "CM5-226-lan-http-closed": {"status": 52, "stdout": "", "stderr": ""},
+    }
+    results = {each.name: each for each in judge(machine.checks, seen)}
+    assert [name for name, result in results.items() if result.ok] == list(seen)
+    failed = results["CM5-222-dnsmasq.service"]
+    assert (failed.expected, failed.actual) == ("active", "nothing was observed")
+    assert "journalctl -u dnsmasq" in failed.likely_cause
 
 
 class Machine:
@@ -178,7 +197,19 @@ def test_the_local_certificate_is_judged_by_a_real_handshake(tmp_path: Path) -> 
     for name, common in (("right", "Cabin Local CA"), ("wrong", "Other CA")):
         (tmp_path / name).mkdir()
         served = tmp_path / name / "site.pem"
-        issue = ["sh", program, "issue", tmp_path / name, served, common, "cabin.local", "local", "900", "90", "30"]
+        issue: list[str | Path] = [
+            "sh",
+            program,
+            "issue",
+            tmp_path / name,
+            served,
+            common,
+            "cabin.local",
+            "local",
+            "900",
+            "90",
+            "30",
+        ]
         subprocess.run(issue, check=True)
     command = CHECKS["CM5-228-local-certificate"].command
     assert command is not None

@@ -232,7 +232,12 @@ def test_systemd_takes_every_unit(tmp_path: Path) -> None:
         ]
         (tmp_path / name).write_text("\n".join(lines) + "\n")
     (tmp_path / "avahi-daemon.service").write_text("[Service]\nExecStart=/bin/true\n")
-    command = ["systemd-analyze", "verify", "--man=no", *(tmp_path / name for name in sorted(written))]
+    command: list[str | Path] = [
+        "systemd-analyze",
+        "verify",
+        "--man=no",
+        *(tmp_path / name for name in sorted(written)),
+    ]
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, env={**os.environ, "SYSTEMD_UNIT_PATH": f"{tmp_path}:"}
     )

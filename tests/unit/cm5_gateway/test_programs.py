@@ -209,7 +209,7 @@ class Authority:
         program = SCRIPTS / "templates" / "local-ca.sh"
         arguments = (self.directory, self.served, "Cabin CA", self.host, "local", "3650", self.days, self.renew)
         path = f"{self.fake}:{os.environ['PATH']}" if self.fake else os.environ["PATH"]
-        command = ["sh", program, verb, *arguments]
+        command: list[str | Path] = ["sh", program, verb, *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=False, env={"PATH": path})
 
     def issue(self) -> None:
