@@ -13,7 +13,7 @@ from pathlib import Path
 import typer
 
 import toolchain
-from cli.debian_packages import program
+from cli.debian_packages import TEST_MACHINES, program
 from toolchain import cache_dir, state_dir
 
 _GIB = 1024**3
@@ -39,6 +39,7 @@ def findings() -> list[Finding]:
     system = f"{platform.system()} {platform.machine()}"
     free = shutil.disk_usage(cache_dir()).free
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    lacking = [name for name in TEST_MACHINES if program(name) is None]
     return [
         Finding("python", sys.version_info >= (3, 11), platform.python_version(), "install Python 3.11 or newer"),
         Finding(
@@ -66,7 +67,13 @@ def findings() -> list[Finding]:
             "sshd",
             program("sshd") is not None,
             program("sshd") or "no sshd",
-            "remote command tests need openssh-server",
+            "the sandbox's host and tests over SSH need openssh-server",
+        ),
+        _optional(
+            "machines",
+            not lacking,
+            f"no {', '.join(lacking)}" if lacking else "systemd-nspawn and what it needs",
+            f"test machines need root and Debian's {', '.join(TEST_MACHINES[name] for name in lacking)}",
         ),
         _optional(
             "pgbouncer",

@@ -13,7 +13,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import toolchain
-from cli.debian_packages import provide_gateway_programs, provide_ssh_server
+from cli.debian_packages import provide_gateway_programs, provide_ssh_server, provide_test_machines
 from cli.session import Report
 from sandbox.supervisor import TOOLS as BACKEND_TOOLS
 from toolchain.engine_home import VAULT_PLUGIN
@@ -27,6 +27,7 @@ def run(arguments: Sequence[str], *, long: bool, report: Report) -> int:
     toolchain.ensure(["pulumi", VAULT_PLUGIN, *BACKEND_TOOLS, "kubectl"], report)
     provide_ssh_server(report)
     provide_gateway_programs(report)
+    provide_test_machines(report)
     seed = os.environ.get("FACTORY_SEED") or str(random.SystemRandom().randrange(1_000_000))
     report(f"seed {seed}; FACTORY_SEED={seed} repeats this run's random choices")
     environment = os.environ | {"FACTORY_SEED": seed}
