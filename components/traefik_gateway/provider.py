@@ -128,8 +128,7 @@ class ProxmoxNotes(dynamic.Resource, module="factory", name="ProxmoxNotes"):
             ProxmoxNotesProvider(),
             name,
             {
-                # What has a default and was not given is left to it, so that plans show what somebody wrote.
-                **args.model_dump(mode="json", exclude_unset=True),
+                **_as_inputs(args),
                 "block": args.block,
                 "token_secret": pulumi.Output.secret(token_secret),
                 **{key: value for key, value in secrets.items() if key in {"private_key", "passphrase"}},
@@ -137,6 +136,17 @@ class ProxmoxNotes(dynamic.Resource, module="factory", name="ProxmoxNotes"):
             },
             opts,
         )
+
+
+def _as_inputs(args: ProxmoxNotesArgs) -> dict[str, Any]:
+    """Give the arguments as plain values; what has its default stays out, so that plans show what was written."""
+    given = args.model_dump(mode="json", exclude_unset=True)
+    for guest in given.get("guests", {}).values():
+        host = guest.get("host") or {}
+        if host.get("ssh_config", "") is None:
+            # The engine drops what is null, and the default is a file; an empty path is none.
+            host["ssh_config"] = ""
+    return given
 
 
 def _work(props: Mapping[str, Any]) -> "Work":

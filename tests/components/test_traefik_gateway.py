@@ -8,6 +8,7 @@ import pulumi
 import pytest
 
 from components.host.component import FactoryProvider
+from components.host.ssh_config import config_files
 from components.traefik_gateway.args_gateway import TraefikGatewayArgs
 from components.traefik_gateway.args_notes import ProxmoxNotesArgs
 from components.traefik_gateway.component import TraefikGateway
@@ -86,6 +87,16 @@ def test_only_what_was_written_is_in_the_notes_inputs() -> None:
     inputs = graph(gateway(), notes(), reader_secret=READER, writer_secret=WRITER).one(NOTES).inputs
     assert set(inputs) == {"endpoint", "token_id", "guests", "block", "token_secret"}
     assert inputs["guests"]["web"] == {"vmid": 106, "host": {"address": "10.20.0.6", "host_key": HOST_KEY}}
+
+
+def test_no_ssh_configuration_file_is_none() -> None:
+    """The engine drops what is null, and would so bring the default back."""
+    host = {"address": "10.20.0.6", "host_key": HOST_KEY, "ssh_config": None}
+    built = graph(
+        gateway(), notes(guests={"web": {"vmid": 106, "host": host}}), reader_secret=READER, writer_secret=WRITER
+    )
+    assert built.one(NOTES).get("guests.web.host.ssh_config") == ""
+    assert config_files("") == []
 
 
 def test_a_gateway_of_files_alone() -> None:
