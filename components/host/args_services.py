@@ -1,7 +1,7 @@
 """What a host's desired document says about services, ordered steps and confirmation."""
 
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -9,6 +9,8 @@ from ..model import Model, Seconds, about
 from .args_values import AbsolutePath, Argv, ItemName, ItemRef, Line, State, Stateful
 
 __all__ = ["ConfirmArgs", "Sections", "Stage", "StepArgs", "UnitArgs"]
+
+_TAKEN_BACK: Final = frozenset({"files", "links", "downloads", "blocks", "merges", "units"})
 
 SectionName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9-]*$")]
 Directive = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9-]*$")]
@@ -148,3 +150,13 @@ class ConfirmArgs(Model):
     undo: tuple[Argv, ...] = Field(
         default=(), description="Commands after the files are back.", json_schema_extra=about("section 3")
     )
+
+    @model_validator(mode="after")
+    def _can_be_taken_back(self) -> Self:
+        if wrong := [ref for ref in self.items if ref.partition(":")[0] not in _TAKEN_BACK]:
+            message = (
+                f"items names {', '.join(wrong)}: only files, links, downloads, blocks, merges and units "
+                "can be taken back"
+            )
+            raise ValueError(message)
+        return self

@@ -60,7 +60,10 @@ class Apply:
         if planning.actions or (journal and not journal["finished"]):
             require_room(self._host, planning.actions)
             self._work()
-        self._journal.end(self._applied, self._known)
+        try:
+            self._journal.end(self._applied, self._known)
+        except AgentError as error:
+            raise self._failure(error, len(planning.actions), None) from error
         applied = [action.item for action in self._applied]
         return {"applied": applied, "owned": self._owned(), "confirm": self._revert.awaited() if self._revert else None}
 
@@ -78,6 +81,7 @@ class Apply:
                 self._tell(number, action)
                 self._do(action)
             self._files.settle()
+            self._look_at_services()
             if self._revert:
                 self._revert.finish()
         except AgentError as error:
@@ -104,6 +108,14 @@ class Apply:
         if action.do in SERVING:
             self._journal.served(action.item)
 
+    def _look_at_services(self) -> None:
+        """Fail if a service failed right after its start."""
+        begun = [
+            action.item.partition(":")[2] for action in self._applied if action.do in ("start", "restart", "reload")
+        ]
+        if begun:
+            self._operations.require_running(begun)
+
     def _stop_if_cancelled(self) -> None:
         if self._host.runner.cancelled():
             raise AgentError("cancelled", "the run was cancelled")
@@ -118,13 +130,18 @@ class Apply:
 
     def _failure(self, error: AgentError, number: int, action: Action | None) -> AgentError:
         """Complete an error; the journal keeps what is owed, the caller gets what is owned."""
-        self._files.settle()
         begun = [*self._applied, *([action] if action is not None and error.code != "cancelled" else [])]
-        self._journal.fail(begun)
+        try:
+            self._files.settle()
+            self._journal.fail(begun)
+        except (AgentError, OSError):
+            # The disk that caused the failure may refuse this too: then the note from before the first change holds.
+            error.details["journal"] = "not updated"
         if action is not None and error.code != "cancelled":
             error.details.setdefault("item", action.item)
         error.details["applied"] = [each.item for each in self._applied]
-        error.details["not_applied"] = [each.item for each in self._planning.actions[number:]]
+        done = set(map(id, self._applied))
+        error.details["not_applied"] = [each.item for each in self._planning.actions[number:] if id(each) not in done]
         error.details["owned"] = self._owned()
         return error
 

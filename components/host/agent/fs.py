@@ -50,8 +50,12 @@ class Files:
         group: int = -1,
         validate: Sequence[str] | None = None,
         sha256: str | None = None,
+        secret: bool = False,
     ) -> None:
-        """Put a file in place, with missing parents. A wrong checksum or a refused validation leaves the old one."""
+        """Put a file in place, with missing parents. A wrong checksum or a refused validation leaves the old one.
+
+        What a command that validates a ``secret`` content prints is not told, for it may repeat parts of it.
+        """
         target = self._host.path(path)
         draft = temporary(target)
         with _naming(path):
@@ -63,7 +67,7 @@ class Files:
             try:
                 digest = _fill(descriptor, pieces, mode, owner, group)
                 _expect(path, digest, sha256)
-                self._validate(path, draft, validate)
+                self._validate(path, draft, validate, secret=secret)
                 os.rename(draft, target)
             except BaseException:
                 _unlink(draft)
@@ -169,12 +173,12 @@ class Files:
     def _touch(self, target: str) -> None:
         self._unsettled.add(os.path.dirname(target))
 
-    def _validate(self, path: str, draft: str, validate: Sequence[str] | None) -> None:
+    def _validate(self, path: str, draft: str, validate: Sequence[str] | None, *, secret: bool) -> None:
         if validate is None:
             return
         done = self._host.run([word.replace("%s", draft) for word in validate], timeout=_VALIDATION_SECONDS)
         if done.status != 0:
-            raise done.error(f"{path}: the new content was refused, the old one stays")
+            raise done.error(f"{path}: the new content was refused, the old one stays", secret=secret)
 
 
 def _fill(descriptor: int, pieces: Iterable[bytes], mode: int, owner: int, group: int) -> str:

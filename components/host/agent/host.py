@@ -69,6 +69,10 @@ class Host:
             return {key: self.redact(part) for key, part in value.items()}
         return value
 
+    def forget_names(self) -> None:
+        """Ask for names anew: a run may have made users since."""
+        self._names.clear()
+
     def user_name(self, number: int) -> str:
         """Name a user; the number itself where it has no name."""
         return self._name("passwd", number)

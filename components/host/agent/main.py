@@ -235,6 +235,7 @@ class Agent:
             self._take_lock(request["lock"])
         document = {} if request.get("delete") else request["document"]
         resource, owned = request["resource"], request.get("owned") or {}
+        self._host.forget_names()
         self._host.key = bytes.fromhex(request.get("key") or "")
         self._host.hide(_secrets(document))
         facts = gather(self._host, document, owned, resource)
@@ -264,9 +265,16 @@ class Agent:
 
 def _secrets(document: dict[str, Any]) -> Iterator[str]:
     """Find what no message may hold."""
+    from .errors import Refusal
+    from .plan import content_of
+
     for entry in document.get("files", {}).values():
         if entry.get("secret"):
-            yield entry.get("content", "")
+            try:
+                data = content_of(entry).data or b""
+            except Refusal:  # the plan tells what is wrong with it
+                continue
+            yield data.decode("utf-8", "replace")
     for entry in document.get("steps", {}).values():
         yield entry.get("stdin", "")
         if entry.get("secret"):

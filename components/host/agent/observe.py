@@ -61,7 +61,7 @@ def _one(host: Host, check: Mapping[str, Any]) -> dict[str, Any]:
     kinds = {"command": _command, "http": _http, "port": _port, "unit": _unit, "file": _file}
     kind = next((name for name in kinds if name in check), None)
     if kind is None:
-        return {"error": f"a check needs one of {', '.join(kinds)}"}
+        return {"error": f"a check needs one of {', '.join(kinds)}", "seconds": 0.0}
     try:
         shown = {"error": None, **kinds[kind](host, check, timeout)}
     except (OSError, ValueError, AgentError) as error:

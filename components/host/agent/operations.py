@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from . import facts
+from . import facts, facts_system
 from .edit_lines import authorized_keys, block, fstab
 from .edit_merge import merge
 from .errors import AgentError, Refusal, failed
@@ -39,8 +39,10 @@ APT_LOCK_SECONDS = 120.0
 _APT_PAUSE = 2.0
 _LOCKED = ("Could not get lock", "Unable to lock", "Unable to acquire", "is another process using it")
 _UNKNOWN = ("Unable to locate package", "was not found", "has no installation candidate", "Unable to fetch", "404")
+_NO_SUCH_GROUP = 6
 _COMMAND_SECONDS = 120.0
 _SERVICE_SECONDS = 150.0
+_SETTLE_SECONDS = 0.25
 _SSH_MODE, _KEYS_MODE = 0o700, 0o600
 _PIECE = 256 * 1024
 EDITORS: dict[str, Any] = {"block": block, "merge": merge, "fstab": fstab}
@@ -71,7 +73,7 @@ class Operations:
     def _write(self, path: str, content: Content, attributes: Attributes, validate: Sequence[str] | None) -> None:
         pieces: Any = self._blob(content.sha256) if content.data is None else [content.data]
         numbers = self._numbers(attributes)
-        self._files.write(path, pieces, **numbers, validate=validate, sha256=content.sha256)
+        self._files.write(path, pieces, **numbers, validate=validate, sha256=content.sha256, secret=content.secret)
 
     def _numbers(self, attributes: Attributes) -> dict[str, Any]:
         mode, owner, group = attributes
@@ -156,7 +158,9 @@ class Operations:
 
     def _run(self, argv: list[str]) -> None:
         done = self._host.run(argv, timeout=_COMMAND_SECONDS)
-        if done.status != 0:
+        # A user's own group goes with the user.
+        gone = argv[0] == "groupdel" and done.status == _NO_SUCH_GROUP
+        if done.status != 0 and not gone:
             raise done.error(f"{' '.join(argv)} failed")
 
     def _remove_group(self, name: str) -> None:
@@ -164,17 +168,29 @@ class Operations:
         if name in self._host.accounts("group"):
             self._run(["groupdel", name])
 
+    def _mount(self, point: str, source: str) -> None:
+        """Mount what fstab says. With ``nofail`` a missing device is no failure for mount, but it is one for us."""
+        self._run(["mount", point])
+        if point not in facts_system.mount_points(self._host):
+            raise failed(f"{point} is not mounted: {source} is not there; attach the device, or correct its label")
+
     def _service(self, verb: str, name: str) -> None:
         done = self._host.run(["systemctl", verb, "--", name], timeout=_SERVICE_SECONDS)
-        if done.status == 0 and verb != "stop":
-            state = self._host.run(["systemctl", "show", "--property=ActiveState,Result", "--", name]).stdout
-            if "ActiveState=failed" not in state:
-                return
-            done.status = 1
         if done.status != 0:
-            log = self._host.run(["journalctl", "--unit", name, "--lines", "10", "--no-pager", "--output", "cat"])
-            done.stderr += log.stdout
+            done.stderr += self._log(name)
             raise done.error(f"{name} did not {verb}")
+
+    def require_running(self, names: Sequence[str]) -> None:
+        """Look a moment after the last start which of these services has failed since; raises AgentError for one."""
+        time.sleep(_SETTLE_SECONDS)
+        for name, fact in facts_system.units(self._host, list(names)).items():
+            if fact and fact["active"] == "failed":
+                lines = self._log(name).splitlines()
+                raise failed(f"{name} started and failed at once", item=f"units:{name}", stderr=lines)
+
+    def _log(self, name: str) -> str:
+        done = self._host.run(["journalctl", "--unit", name, "--lines", "10", "--no-pager", "--output", "cat"])
+        return done.stdout
 
     def _step(self, name: str, entry: Mapping[str, Any]) -> None:
         fact = facts.step_fact(self._host, {**entry, "once_for": None}, self._resource, name)
@@ -216,9 +232,7 @@ class Operations:
         if done.status != 0:
             raise done.error(f"installing {', '.join(wanted)}")
         names_only = [word.partition("=")[0] for word in wanted if not word.endswith("-")]
-        from .facts_system import packages
-
-        there = packages(self._host, names_only) if names_only else {}
+        there = facts_system.packages(self._host, names_only) if names_only else {}
         if missing := [name for name in names_only if not there[name]]:
             raise failed(f"apt-get ended well, but {', '.join(missing)} is not installed: is it a virtual package?")
 

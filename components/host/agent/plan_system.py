@@ -265,13 +265,13 @@ def mounts(planning: Planning, point: str, entry: Mapping[str, Any]) -> None:
         changes = {name: [old, new] for name, old, new in zip(labels, there, fields) if old != new}  # noqa: B905 3.9 has no strict
     if entry.get("mounted", True):
         if real and ("source" in changes or "fstype" in changes):
-            operations += [_run("umount", point), _run("mount", point)]
+            operations += [_run("umount", point), ("mount", point, entry["source"])]
         elif real and "options" in changes:
             operations.append(_run("mount", "-o", f"remount,{','.join(options)}", point))
         elif not real:
             changes["mounted"] = [False, True]
             operations += [] if planning.file(point) else [("make_directory", point, ("0755", None, None))]
-            operations.append(_run("mount", point))
+            operations.append(("mount", point, entry["source"]))
     if there is None:
         planning.add(f"mounts:{point}", "create", {}, operations, owns=True)
     elif operations:
