@@ -15,31 +15,15 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cli.errors import CommandError, InputError
 from cli.reporting import report
+from components import traefik_gateway as gateway
 from components.host.remote_host import RemoteHost
 from components.host.transport import Transport
 from components.host.transport_local import LocalTransport
 from components.host.transport_ssh import SshTransport
-from components.traefik_gateway import (
-    Adopt,
-    Container,
-    Finding,
-    LabelModel,
-    NotesError,
-    TransformArgs,
-    Transformed,
-    parse,
-    transform,
-    update,
-)
-from components.traefik_gateway import render as render_labels
-from components.traefik_gateway.discovery import DiscoveryError, containers_from
-from components.traefik_gateway.discovery import discover as ask
+from components.traefik_gateway import Adopt, Container, Finding, Guest, LabelModel, NotesError, Prediction
+from components.traefik_gateway.discovery import DiscoveryError, containers_from, discover
 from components.traefik_gateway.findings import abbreviated, errors
-from components.traefik_gateway.lint import Prediction
-from components.traefik_gateway.lint import predict as predict_all
-from components.traefik_gateway.plugin import PINNED, Guest, Version, parse_version
-from components.traefik_gateway.render_file import Machine, configuration, to_yaml
-from components.traefik_gateway.render_page import routes_page
+from components.traefik_gateway.plugin import PINNED, Version, parse_version
 
 _HOST = re.compile(r"(?:(?P<user>[^@\s]+)@)?(?P<address>\[[^\]]+\]|[^:\s]+)(?::(?P<port>\d+))?")
 _BAD = 2
@@ -64,15 +48,17 @@ def render(labels: Path, mode: str, settings: Sequence[str], address: str | None
     """Print the gateway's labels, or with an address the file. Returns the exit status; raises InputError."""
     model, args = _model(labels), _args(mode, settings)
     if address is not None:
-        made = configuration([Machine(labels.stem, address, model, args)])
-        findings = made.findings[labels.stem]
-        _out(json.dumps(made.document, indent=2, ensure_ascii=False) + "\n" if as_json else to_yaml(made.document))
-        return _tell(findings)
-    result = transform(model, args)
+        made = gateway.configuration([gateway.Machine(labels.stem, address, model, args)])
+        if as_json:
+            _json(made.document)
+        else:
+            _out(gateway.to_yaml(made.document))
+        return _tell(made.findings[labels.stem])
+    result = gateway.transform(model, args)
     if as_json:
         _json(result.as_data())
         return _BAD if result.errors else 0
-    _out(render_labels(result.labels))
+    _out(gateway.render(result.labels))
     _summary(model, result)
     return _tell(result.findings)
 
@@ -83,12 +69,12 @@ def merge(
     """Print the merged notes. Returns the exit status; raises InputError with what is in the way."""
     if adopt not in set(Adopt):
         raise InputError(f"--adopt {adopt!r} is none of {', '.join(Adopt)}")
-    result = transform(_model(labels), _args(mode, settings))
+    result = gateway.transform(_model(labels), _args(mode, settings))
     if result.errors:
         _tell(result.findings)
         raise InputError("the labels cannot be published like this; the notes stay as they are")
     try:
-        done = update(_text(notes), result.labels, block, adopt=Adopt(adopt))
+        done = gateway.update(_text(notes), result.labels, block, adopt=Adopt(adopt))
     except NotesError as problem:
         raise InputError(f"{notes}: {problem}") from None
     if as_json:
@@ -123,7 +109,7 @@ def predict(guests: Sequence[Path], plugin: str | None, block: str, html: Path |
     """Print the routes, and write the page. Returns the exit status; raises InputError."""
     prediction = _prediction(guests, plugin, block)
     if html is not None:
-        html.write_text(routes_page(prediction, "Routes of the gateway"), "utf-8")
+        html.write_text(gateway.routes_page(prediction, "Routes of the gateway"), "utf-8")
         report(f"wrote {html}")
     if as_json:
         _json(prediction.as_data())
@@ -143,7 +129,7 @@ def find_containers(host: str | None, host_key: str | None, inspection: str | No
         containers = asyncio.run(_ask(transport, inspection))
     except DiscoveryError as error:
         raise CommandError(str(error)) from None
-    model = parse(containers)
+    model = gateway.parse(containers)
     if as_json:
         _json([{"name": one.name, "labels": dict(one.labels), "state": one.state} for one in containers])
     else:
@@ -155,13 +141,13 @@ def find_containers(host: str | None, host_key: str | None, inspection: str | No
 
 async def _ask(transport: Transport, inspection: str | None) -> list[Container]:
     try:
-        return await ask(transport, inspection)
+        return await discover(transport, inspection)
     finally:
         await transport.close()
 
 
 def _routers(container: Container) -> Iterable[str]:
-    model = parse([container])
+    model = gateway.parse([container])
     return [name for one in model.containers for _, section, name in one.elements if section == "routers"]
 
 
@@ -186,7 +172,7 @@ def _prediction(files: Sequence[Path], plugin: str | None, block: str) -> Predic
     except ValueError as problem:
         raise InputError(f"--plugin {problem}") from None
     guests = [guest for number, file in enumerate(files) for guest in _guests(file, number)]
-    return predict_all(guests, version, block)
+    return gateway.predict(guests, version, block)
 
 
 def _guests(file: Path, number: int) -> list[Guest]:
@@ -206,12 +192,12 @@ def _guests(file: Path, number: int) -> list[Guest]:
 
 def _model(file: Path) -> LabelModel:
     try:
-        return parse(containers_from(_text(file), str(file)))
+        return gateway.parse(containers_from(_text(file), str(file)))
     except DiscoveryError as problem:
         raise InputError(str(problem)) from None
 
 
-def _args(mode: str, settings: Sequence[str]) -> TransformArgs:
+def _args(mode: str, settings: Sequence[str]) -> gateway.TransformArgs:
     values: dict[str, Any] = {"mode": mode}
     for setting in settings:
         key, equals, value = setting.partition("=")
@@ -222,7 +208,7 @@ def _args(mode: str, settings: Sequence[str]) -> TransformArgs:
         except ValueError:
             values[key] = value
     try:
-        return TransformArgs.model_validate(values)
+        return gateway.TransformArgs.model_validate(values)
     except ValidationError as problem:
         raise InputError(_problems("the options", problem)) from None
 
@@ -247,7 +233,7 @@ def _text(file: Path) -> str:
         raise InputError(f"{file}: byte {error.start} is no UTF-8") from None
 
 
-def _summary(model: LabelModel, result: Transformed) -> None:
+def _summary(model: LabelModel, result: gateway.Transformed) -> None:
     dropped = ", ".join(f"{count} {reason}" for reason, count in result.dropped.items())
     report(f"{model.discovered}; {model.counts}")
     report(
