@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated, Final
 
-from pydantic import Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints
 
 from ..model import Model, Port, Seconds, about
 from .public_key import PublicKey
@@ -18,6 +18,14 @@ Address = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:%-]+$", max_l
 
 UserName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.@\\-]+\$?$", max_length=64)]
 """A login name."""
+
+
+def _none_is_empty(given: object) -> object:
+    return "" if given is None else given
+
+
+ConfigFile = Annotated[str, BeforeValidator(_none_is_empty)]
+"""A file, or none as an empty path: what is null gets lost on its way through the engine, and the default is a file."""
 
 Prefix = Annotated[str, StringConstraints(pattern=r"^/[^\x00\n]*$")]
 
@@ -80,7 +88,7 @@ class RemoteHost(Model):
         description="Hosts to go through, nearest first; they replace a ProxyJump of the SSH configuration file.",
         json_schema_extra=about(_SOURCE),
     )
-    ssh_config: str | None = Field(
+    ssh_config: ConfigFile = Field(
         default="~/.ssh/config",
         description="SSH configuration file of the operator; null for none. One that does not exist is none.",
         json_schema_extra=about(_SOURCE),

@@ -54,15 +54,13 @@ class Directive:
         return f"{self.name} ({self.file}:{self.line})"
 
 
-def config_files(path: str | None) -> list[Path]:
+def config_files(path: str) -> list[Path]:
     """Return the file as asyncssh wants it: a list, empty where there is none."""
-    if path is None:
-        return []
     file = Path(path).expanduser()
-    return [file] if file.is_file() else []
+    return [file] if path and file.is_file() else []
 
 
-def not_followed(path: str | None, host: str) -> list[Directive]:
+def not_followed(path: str, host: str) -> list[Directive]:
     """Return the directives for ``host`` that have an effect with OpenSSH and none here.
 
     A ``Match`` block counts as one for this host: its conditions cannot be told from here.

@@ -173,7 +173,7 @@ class SshTransport:
             return self._connection
 
 
-async def scan_host_keys(address: str, *, port: int | None, ssh_config: str | None, seconds: float) -> list[str]:
+async def scan_host_keys(address: str, *, port: int | None, ssh_config: str, seconds: float) -> list[str]:
     """Return the public keys which the server at ``address`` shows, one of each usual kind. Nothing is trusted by it.
 
     Raises UnreachableError.
@@ -265,7 +265,7 @@ def _keys(host: RemoteHost, login: Login) -> dict[str, Any]:
 
 
 @contextlib.asynccontextmanager
-async def _explained(place: str, host: str, seconds: float, ssh_config: str | None = None) -> AsyncIterator[None]:
+async def _explained(place: str, host: str, seconds: float, ssh_config: str = "") -> AsyncIterator[None]:
     """Limit the time, and turn what goes wrong into one sentence; a key that is not the pinned one passes."""
     try:
         async with asyncio.timeout(seconds):

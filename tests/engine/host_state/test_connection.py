@@ -200,7 +200,7 @@ def test_the_operator_s_configuration_file_is_followed(server: SshServer, folder
 
 
 def test_a_scan_shows_the_keys(server: SshServer) -> None:
-    keys = asyncio.run(scan_host_keys("127.0.0.1", port=server.port, ssh_config=None, seconds=5))
+    keys = asyncio.run(scan_host_keys("127.0.0.1", port=server.port, ssh_config="", seconds=5))
     assert keys == [server.host_key]
     with pytest.raises(UnreachableError, match=r"cannot reach host\.invalid"):
-        asyncio.run(scan_host_keys("host.invalid", port=None, ssh_config=None, seconds=5))
+        asyncio.run(scan_host_keys("host.invalid", port=None, ssh_config="", seconds=5))

@@ -21,7 +21,7 @@ from toolchain.plugins.kit import UNKNOWN, Change, Context, InitializationError,
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKq4nYQfXgIGs8rBnyJ0J7YkQdEovnz4BpNSbUTqG0JX"
 INPUTS: dict[str, Any] = {
-    "host": {"address": "fake.example.test", "host_key": KEY, "ssh_config": None},
+    "host": {"address": "fake.example.test", "host_key": KEY, "ssh_config": ""},
     "credentials": {"private_key": "k"},
     "role": "base",
     "desired": {"files": {"/etc/a": {"content": "a\n"}, "/etc/b": {"content": "b\n"}}},

@@ -28,6 +28,13 @@ def test_a_host_has_sensible_defaults() -> None:
     assert host(port=2222).place == "node.example.test:2222"
 
 
+def test_no_configuration_file_survives_the_way_through_the_engine() -> None:
+    without = host(ssh_config=None)
+    assert without.ssh_config == ""
+    sent = {key: value for key, value in without.model_dump(mode="json").items() if value is not None}
+    assert RemoteHost.model_validate(sent) == without
+
+
 def test_two_spellings_of_a_machine_are_one() -> None:
     assert host().identity == host(address="NODE.example.test", port=22, user="op").identity
     assert host().identity != host(port=2222).identity

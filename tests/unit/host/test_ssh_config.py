@@ -59,5 +59,5 @@ def test_included_files_count(tmp_path: Path) -> None:
 
 def test_a_missing_file_is_none(tmp_path: Path) -> None:
     assert config_files(str(tmp_path / "none")) == []
-    assert config_files(None) == []
+    assert config_files("") == []
     assert not_followed(str(tmp_path / "none"), "node") == []
