@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +16,7 @@ from cli.errors import CommandError, InputError
 from cli.reporting import report
 
 if TYPE_CHECKING:
+    from components.longhorn.flow.journal import Evidence
     from components.longhorn.flow.opening import SiteArgs
     from components.longhorn.flow.volumes import VolumeInput
     from components.longhorn.flow.world import World
@@ -41,6 +42,7 @@ def register(app: typer.Typer) -> None:
         ("run", run),
         ("diagnose", diagnose),
         ("climb", climb),
+        ("teardown", teardown),
         ("dump", dump),
         ("restore", restore),
     ):
@@ -142,11 +144,7 @@ def climb(
 ) -> None:
     """Restore Longhorn's control plane level by level: dump, act, look again; stop as soon as it is healthy."""
     from components.longhorn.flow.diagnosis import Level  # noqa: PLC0415 - `--help` stays instant
-    from components.longhorn.flow.dump import collect  # noqa: PLC0415 - likewise
-    from components.longhorn.flow.dump_store import DumpFolder  # noqa: PLC0415 - likewise
-    from components.longhorn.flow.escalate import EscalationError, escalate  # noqa: PLC0415 - likewise
-    from components.longhorn.flow.inventory import take_inventory  # noqa: PLC0415 - likewise
-    from components.longhorn.flow.journal import Evidence  # noqa: PLC0415 - likewise
+    from components.longhorn.flow.escalate import escalate  # noqa: PLC0415 - likewise
 
     if limit not in {"L1", "L2", "L3", "L4", "L5"}:
         raise InputError(f"--limit {limit}: give L1 to L5; a reinstall is never automatic, `diagnose` lists its steps")
@@ -154,24 +152,69 @@ def climb(
         raise InputError("climb restarts services and pods: look with `diagnose` first, then give --yes")
     place = _site(_read(site), site)
     with _opened(place, kubeconfig, context) as world:
-        nodes = list(world.nodes.values())
-
-        def save() -> str:
-            now = world.clock.now()
-            inventory = take_inventory(nodes, place.settings.data_path)
-            objects = collect(world.cluster, now, inventory=inventory)
-            return ", ".join(str(DumpFolder(path).write(objects, now)) for path in folder)
-
-        evidence = Evidence(world.state / "evidence", f"control-plane-{int(world.clock.now())}", world.clock)
-        try:
-            found = escalate(world.cluster, nodes, world.clock, place.settings, evidence, limit=Level[limit], dump=save)
-        except EscalationError as error:
-            raise CommandError(str(error)) from error
+        found = escalate(
+            world.cluster,
+            list(world.nodes.values()),
+            world.clock,
+            place.settings,
+            _evidence(world),
+            limit=Level[limit],
+            dump=_saving(world, folder),
+        )
     climbed = ", ".join(level.name for level in found.climbed) or "nothing"
     after = found.after.state.value
     text = f"climbed {climbed}; now {after}" + (f"; next would be {found.next_level.name}" if found.next_level else "")
     typer.echo(json.dumps(found.as_dict(), indent=2) if as_json else text)
     raise typer.Exit(_RECOVERED if found.after.healthy else _WARNINGS)
+
+
+def teardown(
+    *,
+    site: Annotated[Path, typer.Option("--site", help="YAML with `site`.")],
+    folder: FolderOption,
+    context: Annotated[str, typer.Option("--context", help="Context of the kubeconfig.")],
+    cluster: Annotated[str, typer.Option("--cluster", help="The context's name once more, typed in full.")] = "",
+    yes: YesOption = False,
+    kubeconfig: KubeconfigOption = "",
+) -> None:
+    """Remove a Longhorn that cannot be healed, managers first, and keep the replica directories."""
+    from components.longhorn.flow.teardown import teardown as remove  # noqa: PLC0415 - `--help` stays instant
+
+    if not yes or cluster != context:
+        raise InputError(f"this removes Longhorn from {context}: give --yes --cluster {context} after `diagnose`")
+    place = _site(_read(site), site)
+    with _opened(place, kubeconfig, context) as world:
+        remove(
+            world.cluster,
+            list(world.nodes.values()),
+            world.clock,
+            place.settings,
+            _evidence(world),
+            confirmed=True,
+            dump=_saving(world, folder),
+        )
+    typer.echo("Longhorn is removed, its directories are as they were; install the chart with the same data path")
+
+
+def _evidence(world: World) -> Evidence:
+    from components.longhorn.flow.journal import Evidence  # noqa: PLC0415 - `--help` stays instant
+
+    return Evidence(world.state / "evidence", f"control-plane-{int(world.clock.now())}", world.clock)
+
+
+def _saving(world: World, folders: Sequence[Path]) -> Callable[[], str]:
+    """Make the function that dumps all objects into each folder."""
+    from components.longhorn.flow.dump import collect  # noqa: PLC0415 - `--help` stays instant
+    from components.longhorn.flow.dump_store import DumpFolder  # noqa: PLC0415 - likewise
+    from components.longhorn.flow.inventory import take_inventory  # noqa: PLC0415 - likewise
+
+    def save() -> str:
+        now = world.clock.now()
+        inventory = take_inventory(list(world.nodes.values()), world.settings.data_path)
+        objects = collect(world.cluster, now, inventory=inventory)
+        return ", ".join(str(DumpFolder(path).write(objects, now)) for path in folders)
+
+    return save
 
 
 def dump(
@@ -319,13 +362,15 @@ def _opened(site: SiteArgs, kubeconfig: str, context: str | None) -> Iterator[Wo
 def _clean() -> Iterator[None]:
     """Turn what the flow raises into messages with an exit status."""
     from components.longhorn.flow.agent import AgentError  # noqa: PLC0415 - `--help` stays instant
+    from components.longhorn.flow.escalate import EscalationError  # noqa: PLC0415 - likewise
     from components.longhorn.flow.interfaces import ClusterError, NodeError  # noqa: PLC0415 - likewise
     from components.longhorn.flow.recover import PreflightError  # noqa: PLC0415 - likewise
+    from components.longhorn.flow.steps import StopError  # noqa: PLC0415 - likewise
 
     try:
         yield
     except PreflightError as error:
         report(f"nothing was touched:\n{error}")
         raise typer.Exit(_REFUSED) from error
-    except (ClusterError, NodeError, AgentError) as error:
+    except (ClusterError, NodeError, AgentError, EscalationError, StopError) as error:
         raise CommandError(str(error)) from error

@@ -203,3 +203,9 @@ def test_a_site_reports_all_its_mistakes() -> None:
     with pytest.raises(InvalidInputError) as error:
         read_site({**SITE, "hosts": hosts})
     assert len(error.value.problems) == 3
+
+
+def test_def_28_a_host_without_a_pinned_key_is_refused() -> None:
+    hosts = {"node1": {"address": "node1.example.test", "user": "root"}}
+    with pytest.raises(InvalidInputError, match="host_key"):
+        read_site({**SITE, "hosts": hosts})

@@ -11,9 +11,11 @@ import pytest
 
 from components.longhorn.flow.diagnosis import ControlPlaneFacts, Level, State, capture, diagnose
 from components.longhorn.flow.escalate import EscalationError, escalate, reinstall_steps
-from components.longhorn.flow.interfaces import Cluster, Completed, Node, NodeError, Ref
+from components.longhorn.flow.interfaces import KINDS, Cluster, Completed, Node, NodeError, Ref
 from components.longhorn.flow.inventory import Inventory, InventoryError
 from components.longhorn.flow.journal import Evidence
+from components.longhorn.flow.steps import StopError
+from components.longhorn.flow.teardown import teardown
 from components.longhorn.flow.volumes import FlowSettings
 from tests.support.fake_longhorn import NAMESPACE, managers
 from tests.support.memory_cluster import MemoryCluster
@@ -267,13 +269,101 @@ def test_no_replica_object_is_ever_deleted(plane: Plane) -> None:
     assert not any("Replica" in step for step in plane.cluster.mutations)
 
 
-def test_the_reinstall_stops_managers_before_it_deletes() -> None:
-    """LHP-050: the order for a person's hands."""
-    steps = reinstall_steps(SETTINGS)
-    first = next(index for index, step in enumerate(steps) if "longhorn-manager" in step)
-    assert first < next(index for index, step in enumerate(steps) if "finalizers" in step)
-    assert any("finalize subresource" in step for step in steps)
-    assert any("/srv/longhorn" in step for step in steps)
+def remove(plane: Plane, *, confirmed: bool = True, dump: Any = lambda: "a dump") -> None:
+    nodes: list[Node] = list(plane.hosts)
+    evidence = Evidence(plane.tmp_path, "teardown", plane.clock)
+    teardown(plane.cluster, nodes, plane.clock, SETTINGS, evidence, confirmed=confirmed, dump=dump)
+
+
+def broken(plane: Plane) -> None:
+    """84 objects with finalizers, of all kinds, and managers that end a while after their DaemonSet."""
+    kinds = [kind for kind in KINDS if kind.startswith("longhorn.")]
+    for number in range(84):
+        kind = kinds[number % len(kinds)]
+        plane.cluster.add(Ref(kind, f"object-{number}", NAMESPACE), {"metadata": {"finalizers": ["longhorn.io"]}})
+    plane.cluster.objects[Ref("Namespace", NAMESPACE)]["spec"] = {"finalizers": ["kubernetes"]}
+    plane.cluster.objects[Ref("Namespace", NAMESPACE)]["metadata"]["finalizers"] = ["the namespace controller"]
+
+    def tick() -> None:
+        if plane.cluster.get(Ref("DaemonSet", "longhorn-manager", NAMESPACE)) is None:
+            for pod in plane.cluster.list("Pod", NAMESPACE, "app=longhorn-manager"):
+                plane.cluster.remove(Ref("Pod", pod["metadata"]["name"], NAMESPACE))
+        namespace = plane.cluster.objects.get(Ref("Namespace", NAMESPACE))
+        if namespace and namespace["metadata"].get("deletionTimestamp"):
+            failure = {"type": "NamespaceDeletionDiscoveryFailure", "status": "True"}
+            namespace["status"] = {"phase": "Terminating", "conditions": [failure]}
+
+    plane.clock.tick = tick
+
+
+def test_def_22_the_finalizers_of_every_object_of_every_kind_go(plane: Plane) -> None:
+    broken(plane)
+    remove(plane)
+    left = [ref for ref, item in plane.cluster.objects.items() if item["metadata"].get("finalizers")]
+    assert left == []
+    assert sum("finalizers" in step for step in plane.cluster.mutations) == 84
+
+
+def test_def_23_a_stuck_namespace_is_finalized_through_its_subresource(plane: Plane) -> None:
+    broken(plane)
+    remove(plane)
+    assert plane.cluster.get(Ref("Namespace", NAMESPACE)) is None
+    assert plane.cluster.mutations[-1] == f"replace Namespace {NAMESPACE}/finalize"
+
+
+def test_managers_are_gone_before_any_object_is_touched(plane: Plane) -> None:
+    """LHP-050, GLK-018; and no Replica is deleted by itself."""
+    broken(plane)
+    remove(plane)
+    first = next(i for i, step in enumerate(plane.cluster.mutations) if "finalizers" in step)
+    assert plane.cluster.mutations[:first] == [f"delete DaemonSet {NAMESPACE}/longhorn-manager"]
+    assert not any(step.startswith("delete Longhorn") for step in plane.cluster.mutations)
+
+
+def test_managers_that_stay_stop_the_teardown(plane: Plane) -> None:
+    broken(plane)
+    plane.clock.tick = lambda: None
+    with pytest.raises(StopError, match="no manager runs"):
+        remove(plane)
+    assert plane.cluster.mutations == [f"delete DaemonSet {NAMESPACE}/longhorn-manager"]
+
+
+@pytest.mark.parametrize("lacking", ["confirmation", "dump", "node", "flag"])
+def test_a_teardown_without_its_conditions_touches_nothing(lacking: str, plane: Plane) -> None:
+    """LHP-005, INV-009, LHP-011, GLK-021."""
+    broken(plane)
+
+    def no_dump() -> str:
+        raise OSError("no space left")
+
+    if lacking == "node":
+        plane.hosts[2].unreachable = True
+    if lacking == "flag":
+        plane.cluster.add(Ref("longhorn.Setting", "deleting-confirmation-flag", NAMESPACE), {"value": "true"})
+    dump = no_dump if lacking == "dump" else lambda: "a dump"
+    with pytest.raises((EscalationError, StopError)):
+        remove(plane, confirmed=lacking != "confirmation", dump=dump)
+    assert plane.cluster.mutations == []
+
+
+def test_a_directory_that_disappears_stops_the_teardown(plane: Plane) -> None:
+    """INV-014, FM-29, PIT-17."""
+    broken(plane)
+    before = plane.clock.tick
+
+    def tick() -> None:
+        before()
+        plane.hosts[0].directories.clear()
+
+    plane.clock.tick = tick
+    with pytest.raises(StopError, match="node1:pvc-a-01234567 has disappeared"):
+        remove(plane)
+    assert len(plane.cluster.mutations) == 1
+
+
+def test_the_steps_of_a_reinstall_keep_the_data_path() -> None:
+    """LHP-049."""
+    assert any("defaultDataPath /srv/longhorn" in step for step in reinstall_steps(SETTINGS))
 
 
 def test_a_crash_loop_is_not_running(plane: Plane) -> None:

@@ -110,8 +110,8 @@ def test_a_dry_run_only_reads(fast_path: Path) -> None:
     assert {step for node in site.nodes.values() for step in node.commands} == {"tools", "scan"}
 
 
-def test_the_source_is_never_written(fast_path: Path) -> None:
-    """INV-001: bytes, extents and times of the replica directories are the same afterwards."""
+def test_def_20_the_source_is_never_written(fast_path: Path) -> None:
+    """DEF-20, INV-001: bytes, extents and times of the replica directories are the same afterwards."""
     site = make_site(fast_path)
     replicas = site.replicas
 
@@ -167,7 +167,7 @@ def test_it_converges_against_bad_manners(fast_path: Path, manners: Manners) -> 
     assert site.devices[PV].formats == 1
 
 
-def test_a_workload_that_does_not_stop_aborts_before_the_claim(fast_path: Path) -> None:
+def test_def_11_a_workload_that_does_not_stop_aborts_before_the_claim(fast_path: Path) -> None:
     """DEF-11: an error on the way down is never ignored."""
     site = make_site(fast_path, manners=Manners(keeps_pods=True))
     site.put(

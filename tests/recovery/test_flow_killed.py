@@ -131,7 +131,7 @@ def test_a_refusal_that_does_not_pass_stops_the_volume(fast_path: Path) -> None:
     assert "admission webhook" in report.volumes[0].error
 
 
-def test_a_truncated_copy_is_not_accepted(fast_path: Path) -> None:
+def test_def_08_a_truncated_copy_is_not_accepted(fast_path: Path) -> None:
     """DEF-08 in the flow: a copy that lost its end stops the volume before anything is made of it."""
     site = make_site(fast_path)
     with pytest.raises(Killed):
@@ -144,7 +144,7 @@ def test_a_truncated_copy_is_not_accepted(fast_path: Path) -> None:
     assert "not as it was copied" in report.volumes[0].error
 
 
-def test_a_truncated_image_is_not_accepted(fast_path: Path) -> None:
+def test_def_09_a_truncated_image_is_not_accepted(fast_path: Path) -> None:
     """DEF-09 in the flow: an image that lost its end is not used, and not taken for complete."""
     site = make_site(fast_path)
     with pytest.raises(Killed):

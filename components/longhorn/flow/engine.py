@@ -10,7 +10,7 @@ from typing import Final
 from .interfaces import Clock, Cluster, ClusterError, Node, NodeError
 from .journal import Evidence
 from .node_tools import run_long
-from .steps import Act, Action, Create, Delete, Done, Execute, Patch, Run, Step, Stop, StopError, Wait
+from .steps import Act, Action, Create, Delete, Done, Execute, Finalize, Patch, Run, Step, Stop, StopError, Wait
 
 __all__ = ["ActionError", "PhaseRunner"]
 
@@ -91,6 +91,9 @@ class PhaseRunner:
             self.cluster.patch(action.ref, action.body)
         elif isinstance(action, Delete):
             self.cluster.delete(action.ref, uid=action.uid, grace_seconds=action.grace_seconds)
+        elif isinstance(action, Finalize):
+            body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": action.ref.name}}
+            self.cluster.replace(action.ref, {**body, "spec": {"finalizers": []}}, "finalize")
         elif isinstance(action, Execute):
             status, output = self.cluster.execute(action.namespace, action.pod, action.command)
             if status:

@@ -1,7 +1,7 @@
 """Climbs the ladder: one level, then look again; a dump before each; conditions instead of sleeps (LHP-001 .. LHP-054).
 
-L1 to L5 run unattended. L6, the reinstall, is not climbed here: it is described for a person, step by step, because it
-needs the cluster's name typed and a verified dump, and because its mistakes cost data (LHP-005, INV-009).
+L1 to L5 run unattended. L6, the reinstall, is never climbed by itself: it needs the cluster's name typed and a verified
+dump, and its mistakes cost data (LHP-005, INV-009); :mod:`.teardown` is its first half, a person does the second.
 """
 
 from __future__ import annotations
@@ -192,15 +192,11 @@ def reinstall_steps(settings: FlowSettings) -> tuple[str, ...]:
     """Say the reinstall in its safe order (LHP-040 .. LHP-053), for the runbook and for `recover diagnose`."""
     namespace = settings.longhorn_namespace
     return (
-        "check that the restart of k3s (L1) was tried and is in this run's evidence",
+        "check that the restart of k3s (L1) was tried and is in a run's evidence",
         "check that each node resolves the chart's host, and that the container runtime works (LHP-014)",
         f"save longhorn-disk.cfg of each node from {settings.data_path}",
-        "dump all objects (`recover dump`) and verify the dump (`recover dump --verify`)",
-        f"delete the DaemonSet longhorn-manager of {namespace} first: a manager deletes what goes (GLK-018)",
-        "check that Longhorn's setting deleting-confirmation-flag is false",
-        "delete the HelmChart and its manifest, then clear the finalizers of every longhorn.io object by merge patch",
-        f"clear the finalizers of {namespace} through its finalize subresource, and wait until it is gone",
-        f"install the chart with defaultDataPath {settings.data_path}, by its HelmChart manifest only",
-        "compare the replica directories with the inventory from before; any loss: stop",
-        "restore the dump, or recover the volumes from their directories (`recover run`)",
+        f"`recover teardown`: dump, managers of {namespace}, finalizers, namespace; a lost directory stops it",
+        f"install the chart by its HelmChart manifest only, with defaultDataPath {settings.data_path} as before",
+        "compare longhorn-disk.cfg with what was saved",
+        "`recover restore` for the objects, `recover run` for the data",
     )

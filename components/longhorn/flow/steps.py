@@ -15,6 +15,7 @@ __all__ = [
     "Delete",
     "Done",
     "Execute",
+    "Finalize",
     "Patch",
     "Run",
     "Step",
@@ -50,6 +51,13 @@ class Delete:
 
 
 @dataclass(frozen=True, slots=True)
+class Finalize:
+    """Let a namespace go that nothing holds any more, through its own subresource."""
+
+    ref: Ref
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """Run a command on the source node; ``ok`` are the exit statuses that let the phase go on."""
 
@@ -69,7 +77,7 @@ class Execute:
     command: tuple[str, ...]
 
 
-Action = Create | Patch | Delete | Run | Execute
+Action = Create | Patch | Delete | Finalize | Run | Execute
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,165 @@
+"""L6, the first half: a Longhorn that cannot be healed is removed, and the data stays (LHP-040 .. LHP-051).
+
+The managers go first and are waited for: a manager that runs while Replicas go deletes their directories (GLK-018).
+Nothing here deletes a Replica by itself; the objects go with their namespace, when nobody is left to act on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from .engine import PhaseRunner
+from .escalate import EscalationError
+from .facts import deep, uid
+from .interfaces import KINDS, Clock, Cluster, ClusterError, Document, Node, Ref, name_of
+from .inventory import InventoryError, take_inventory
+from .journal import Evidence
+from .steps import Act, Delete, Done, Finalize, Patch, Step, Stop, Wait
+from .volumes import FlowSettings
+
+__all__ = ["TeardownFacts", "capture_teardown", "decide_teardown", "teardown"]
+
+_WAIT_SECONDS: Final = 300.0
+_CHART: Final = Ref("HelmChart", "longhorn-install", "kube-system")
+
+
+@dataclass(frozen=True)
+class TeardownFacts:
+    """What is still there."""
+
+    namespace: Document | None
+    manager_set: Document | None
+    managers: tuple[str, ...]
+    chart: Document | None
+    held: tuple[Ref, ...]
+    """Longhorn's objects, of every kind, that have finalizers."""
+    deleting_confirmed: bool
+    """Longhorn's setting that lets an uninstall delete volumes (GLK-021)."""
+
+
+def capture_teardown(cluster: Cluster, settings: FlowSettings) -> TeardownFacts:
+    """Look. Raises ClusterError."""
+    name = settings.longhorn_namespace
+    held = []
+    for kind in KINDS:
+        if kind.startswith("longhorn."):
+            held += [Ref(kind, name_of(item), name) for item in _served(cluster, kind, name) if _has_finalizers(item)]
+    flag = next((item for item in _served(cluster, "longhorn.Setting", name) if _is_flag(item)), {})
+    try:
+        chart = cluster.get(_CHART)
+    except ClusterError as error:
+        if not error.missing:
+            raise
+        chart = None
+    return TeardownFacts(
+        namespace=cluster.get(Ref("Namespace", name)),
+        manager_set=cluster.get(Ref("DaemonSet", "longhorn-manager", name)),
+        managers=tuple(name_of(pod) for pod in cluster.list("Pod", name, "app=longhorn-manager")),
+        chart=chart,
+        held=tuple(held),
+        deleting_confirmed=flag.get("value") == "true",
+    )
+
+
+def decide_teardown(facts: TeardownFacts, settings: FlowSettings) -> Step:
+    """Decide the next step; the order is the requirement."""
+    if facts.namespace is None:
+        return Done()
+    if facts.deleting_confirmed:
+        return Stop(
+            "deleting-confirmed",
+            "Longhorn's setting deleting-confirmation-flag is true: an uninstall would delete the volumes; set it to "
+            "false first",
+        )
+    return _stop_managers(facts, settings) or _remove(facts, settings)
+
+
+def _stop_managers(facts: TeardownFacts, settings: FlowSettings) -> Step | None:
+    if facts.chart is not None and not deep(facts.chart, "metadata", "deletionTimestamp"):
+        return Act(
+            f"delete {_CHART}, which would bring everything back", Delete(_CHART, uid(facts.chart)), destructive=True
+        )
+    if facts.manager_set is not None and not deep(facts.manager_set, "metadata", "deletionTimestamp"):
+        ref = Ref("DaemonSet", "longhorn-manager", settings.longhorn_namespace)
+        return Act(f"delete {ref}, before anything else", Delete(ref, uid(facts.manager_set)), destructive=True)
+    if facts.managers:
+        return Wait("no manager runs", _WAIT_SECONDS, facts.managers)
+    return None
+
+
+def _remove(facts: TeardownFacts, settings: FlowSettings) -> Step:
+    for ref in facts.held:
+        # By merge patch: a JSON patch fails where the field is absent (DEF-22).
+        body = {"metadata": {"finalizers": None}}
+        return Act(f"clear the finalizers of {ref}", Patch(ref, body), destructive=True)
+    namespace = facts.namespace or {}
+    ref = Ref("Namespace", settings.longhorn_namespace)
+    if not deep(namespace, "metadata", "deletionTimestamp"):
+        return Act(f"delete {ref}", Delete(ref, uid(namespace)), destructive=True)
+    conditions = deep(namespace, "status", "conditions") or []
+    stuck = [item for item in conditions if item.get("status") == "True" and item.get("type") in _STUCK]
+    if stuck and deep(namespace, "spec", "finalizers"):
+        # Only this subresource can do it: a patch of the field has no effect (DEF-23).
+        return Act(f"finalize {ref}, which nothing holds any more", Finalize(ref), destructive=True)
+    return Wait(f"{ref} is gone", _WAIT_SECONDS, conditions)
+
+
+_STUCK: Final = frozenset({"NamespaceDeletionDiscoveryFailure", "NamespaceDeletionContentFailure"})
+
+
+def teardown(
+    cluster: Cluster,
+    nodes: Sequence[Node],
+    clock: Clock,
+    settings: FlowSettings,
+    evidence: Evidence,
+    *,
+    confirmed: bool,
+    dump: Callable[[], str],
+) -> None:
+    """Remove Longhorn and keep its data. ``confirmed``: a person typed the cluster's name; ``dump`` saves all objects.
+
+    Raises EscalationError without either, and when a replica directory disappears (INV-014); StopError, ClusterError.
+    """
+    if not confirmed:
+        message = "a teardown needs the cluster's name typed (LHP-005)"
+        raise EscalationError(message)
+    before = take_inventory(nodes, settings.data_path)
+    silent = sorted({node.name for node in nodes} - before.nodes)
+    if silent:
+        message = f"{', '.join(silent)} do not answer: without their inventory nothing is removed (LHP-011)"
+        raise EscalationError(message)
+    try:
+        where = dump()
+    except Exception as error:  # what a store raises is its own; without a dump nothing is touched
+        message = f"no dump, so nothing is touched: {error}"
+        raise EscalationError(message) from error
+    evidence.note("control plane", "L6", "dump", outcome=where)
+
+    def decide() -> Step:
+        try:
+            take_inventory(nodes, settings.data_path).compare_with(before)
+        except InventoryError as error:
+            return Stop("inventory", f"STOP: {error} (INV-014, FM-29)")
+        return decide_teardown(capture_teardown(cluster, settings), settings)
+
+    PhaseRunner(cluster, None, clock, evidence, "control plane", consented=True).run("L6", decide)
+
+
+def _served(cluster: Cluster, kind: str, namespace: str) -> list[Document]:
+    try:
+        return cluster.list(kind, namespace)
+    except ClusterError as error:
+        if error.missing:
+            return []
+        raise
+
+
+def _has_finalizers(item: Document) -> bool:
+    return bool(deep(item, "metadata", "finalizers"))
+
+
+def _is_flag(item: Document) -> bool:
+    return name_of(item) == "deleting-confirmation-flag"
