@@ -4,7 +4,6 @@ Nothing in this package writes inside a replica directory. It imports nothing fr
 folder and as the single file `longhorn-recover.pyz`, on Python 3.9 and later.
 """
 
-from .copying import Observer, Progress, digest_of_file
 from .directory import read_replica
 from .errors import BadInputError, CancelledError, DamagedError, RecoveryError, RefusedError, Status
 from .findings import RULES, Finding, Severity, Verdict
@@ -12,6 +11,8 @@ from .inspection import inspect
 from .manifest import manifest_path, read_manifest
 from .merge import MergeOptions, MergeResult, merge
 from .metadata import BLOCK, LayerMeta, MetadataError, VolumeMeta
+from .observer import Observer, Progress
+from .readback import digest_of_file
 from .replica import Chain, Layer, Replica
 from .volume import Mode, Volume, open_volume
 

@@ -9,11 +9,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from .copying import digest_of_file
 from .errors import DamagedError, Status
 from .image import ImageReport, extract, listing, verify
 from .manifest import manifest_path, read_manifest
 from .output import Outcome, Screen
+from .readback import digest_of_file
 from .text import size
 
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .copying import Observer, Progress
 from .directory import read_replica
 from .errors import BadInputError, CancelledError, DamagedError, RecoveryError, Status
 from .findings import Finding
 from .image_affected import Affected, affected_files
 from .metadata import BLOCK
+from .observer import Observer, Progress
 from .replica import Replica
 from .union import Segment, segments
 from .volume import Mode, ReadFailedError, Volume, chunks, open_volume

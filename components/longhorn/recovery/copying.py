@@ -7,46 +7,22 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 
-from .digest import data_runs
-from .errors import CancelledError, RecoveryError
-from .extents import LayerFile, Range
+from .digest import ContentDigest, data_runs
+from .errors import CancelledError
 from .hashing import Hasher
 from .journal import Checkpoint
 from .manifest import Content, Unreadable
 from .metadata import BLOCK
+from .observer import Observer, Progress
 from .plan import Plan
+from .readback import ahead, read_back
 from .target import Target
 from .union import Segment
 from .volume import ReadFailedError, Volume, chunks
 
 CHECKPOINT_BYTES = 256 << 20
 """So much is copied between two checkpoints."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a pass is, in bytes of data; `offset` is the place in the volume."""
-
-    phase: str
-    done: int
-    total: int
-    offset: int
-
-
-class Observer:
-    """What a caller may watch and stop. The methods here do nothing."""
-
-    def progress(self, progress: Progress) -> None:
-        """Hear of progress, after each piece of up to a mebibyte."""
-
-    def step(self, name: str) -> None:
-        """Hear that a step is done; what follows it may be interrupted at any point."""
-
-    def cancelled(self) -> bool:
-        """Say whether to stop; asked before each piece."""
-        return False
 
 
 @dataclass(frozen=True)
@@ -77,10 +53,13 @@ class Copy:
         self._options = options
         self._observer = observer
         self._reached = reached
-        self._hasher = Hasher(stream=options.stream_sha256)
+        self._hasher = Hasher(ContentDigest(stream=options.stream_sha256))
+        self._resumed = ContentDigest()
+        self._start = 0
         self._syncer = ThreadPoolExecutor(1)
         self._syncing: Future[None] | None = None
         self._since_checkpoint = 0
+        self._done = 0
         self.unreadable: list[Unreadable] = []
 
     def resume(self, checkpoint: Checkpoint) -> int:
@@ -90,14 +69,16 @@ class Copy:
         """
         if checkpoint.position == 0:
             return 0
-        ranges = self._target.ranges(checkpoint.position)
-        for offset, content in read_back(ranges, self._target.read, checkpoint.position, self._observer):
+        self._target.forget()
+        ranges = self._target.ranges(0, checkpoint.position)
+        for offset, content in read_back(self._target, ranges, checkpoint.position, self._observer):
             self._hasher.add(offset, content, data_runs(content))
         if self._hasher.snapshot().result() == checkpoint.digest:
             self.unreadable = list(checkpoint.unreadable)
+            self._resumed, self._start = self._hasher.copy(), checkpoint.position
             return checkpoint.position
         self._hasher.close()
-        self._hasher = Hasher(stream=self._options.stream_sha256)
+        self._hasher = Hasher(ContentDigest(stream=self._options.stream_sha256))
         self._target.clear()
         return 0
 
@@ -107,29 +88,42 @@ class Copy:
         Raises ReadFailedError, OSError of the target, and CancelledError after a last checkpoint.
         """
         throttle = _Throttle(self._options.rate)
-        done = 0
-        for segment in self._volume.segments():
-            if segment.end <= start:
-                done += segment.length
-                continue
-            done += max(start - segment.start, 0)
-            for begin, end in chunks(iter([(max(segment.start, start), segment.end)])):
-                if self._observer.cancelled():
-                    self._checkpoint(begin, wait=True)
-                    raise CancelledError("cancelled", f"stopped at {begin} of {self._plan.volume_size} bytes")
-                self._piece(segment, begin, end)
-                done += end - begin
-                self._observer.progress(Progress("copy", done, self._plan.total, end))
-                throttle.pause(end - begin)
+        for segment, begin, end in ahead(self._pieces(start), lambda s, b, e: self._volume.expect(s.owners, b, e)):
+            if self._observer.cancelled():
+                self._checkpoint(begin, wait=True)
+                raise CancelledError("cancelled", f"stopped at {begin} of {self._plan.volume_size} bytes")
+            self._piece(segment, begin, end)
+            self._done += end - begin
+            self._observer.progress(Progress("copy", self._done, self._plan.total, end))
+            throttle.pause(end - begin)
         self._target.finish(self._plan.volume_size)
         self._checkpoint(self._plan.volume_size, wait=True)
         sha256, stream, data_bytes = self._hasher.finish(self._plan.volume_size)
         return Content(sha256, data_bytes, stream)
 
+    def prove(self) -> str:
+        """Return the digest of what is on the target, read from the disk and not from the cache.
+
+        What `resume` has read back is not read again.
+        """
+        size = self._plan.volume_size
+        self._target.forget()
+        with closing(Hasher(self._resumed)) as hasher:
+            ranges = self._target.ranges(self._start, size)
+            for offset, content in read_back(self._target, ranges, size, self._observer):
+                hasher.add(offset, content, data_runs(content))
+            return hasher.finish(size)[0]
+
     def close(self) -> None:
         """End the threads."""
         self._syncer.shutdown()
         self._hasher.close()
+
+    def _pieces(self, start: int) -> Iterator[tuple[Segment, int, int]]:
+        for segment in self._volume.segments():
+            self._done += max(min(segment.end, start) - segment.start, 0)
+            for begin, end in chunks(iter([(max(segment.start, start), segment.end)])):
+                yield segment, begin, end
 
     def _piece(self, segment: Segment, begin: int, end: int) -> None:
         try:
@@ -188,39 +182,6 @@ class Copy:
         known = digest.result()
         self._target.sync()
         reached(Checkpoint(position, known, unreadable))
-
-
-def read_back(
-    ranges: Iterator[Range] | None, read: Callable[[int, int], bytes], until: int, observer: Observer
-) -> Iterator[tuple[int, bytes]]:
-    """Read what was written below `until`. Raises OSError, CancelledError, and RecoveryError for a stream."""
-    if ranges is None:
-        raise RecoveryError("not-readable", "a stream cannot be read back")
-    done = 0
-    for begin, end in chunks(ranges):
-        if observer.cancelled():
-            raise CancelledError("cancelled", f"stopped while reading back, at {begin}")
-        yield begin, read(begin, end - begin)
-        done += end - begin
-        observer.progress(Progress("read back", done, until, end))
-
-
-def digest_of(target: Target, size: int, observer: Observer) -> str:
-    """Return the content digest of what is on a target. Raises OSError, CancelledError."""
-    return _digest(read_back(target.ranges(size), target.read, size, observer), size)
-
-
-def digest_of_file(path: Path, observer: Observer | None = None) -> str:
-    """Return the content digest of an image. Raises OSError, CancelledError."""
-    with closing(LayerFile(path)) as file:
-        return _digest(read_back(file.ranges(), file.read, file.size, observer or Observer()), file.size)
-
-
-def _digest(pieces: Iterator[tuple[int, bytes]], size: int) -> str:
-    with closing(Hasher()) as hasher:
-        for offset, content in pieces:
-            hasher.add(offset, content, data_runs(content))
-        return hasher.finish(size)[0]
 
 
 class _Throttle:

@@ -57,6 +57,12 @@ class ContentDigest:
             self._stream.update(content)
             self._position = offset + len(content)
 
+    def copy(self) -> ContentDigest:
+        """Return a digest of the same content, without the stream, that goes its own way."""
+        other = ContentDigest()
+        other._content, other.data_bytes = self._content.copy(), self.data_bytes
+        return other
+
     def content(self) -> str:
         """Return the digest of what was added so far, in hexadecimal."""
         return self._content.hexdigest()

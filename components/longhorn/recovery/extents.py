@@ -29,6 +29,7 @@ _HEADER = struct.Struct("=QQLLLL")
 _EXTENT = struct.Struct("=QQQQQLLLL")
 _BATCH = 512
 """Extents per question."""
+_READAHEAD = 128 << 10
 _NOT_OFFERED = {errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL, errno.ENOSYS, errno.EBADR, errno.EPERM, errno.EACCES}
 _SLACK = 64 * BLOCK
 """Metadata blocks that may be counted to a file beyond its data, in bytes."""
@@ -49,16 +50,24 @@ class LayerSource(Protocol):
         """Return the ranges that the layer owns, ascending, in whole blocks."""
         ...
 
+    def expect(self, offset: int, length: int) -> None:
+        """Begin to read these bytes, if that is possible without waiting."""
+        ...
+
     def read(self, offset: int, length: int) -> bytes:
         """Return exactly these bytes. Raises OSError."""
         ...
 
 
 class LayerFile:
-    """A layer's file, opened for reading only, without following links and without touching its access time."""
+    """A layer's file, opened for reading only, without following links and without touching its access time.
 
-    def __init__(self, path: Path) -> None:
+    With `sync` the extents include what is still on its way to the disk.
+    """
+
+    def __init__(self, path: Path, *, sync: bool = True) -> None:
         self.path = path
+        self._flags = _FIEMAP_FLAG_SYNC if sync else 0
         flags = os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0) | os.O_NONBLOCK
         try:
             self._fd = os.open(path, flags | getattr(os, "O_NOATIME", 0))
@@ -100,6 +109,10 @@ class LayerFile:
         """Return exactly these bytes. Raises OSError, also when the file ends before."""
         return read_at(self._fd, offset, length)
 
+    def expect(self, offset: int, length: int) -> None:
+        """Tell the kernel that these bytes are read soon: its own readahead stops at every hole."""
+        expect(self._fd, offset, length)
+
     def changed(self) -> bool:
         """Whether the file is another than when it was opened (LHR-046)."""
         now = os.fstat(self._fd)
@@ -136,7 +149,7 @@ class LayerFile:
     def _ask(self, start: int, count: int) -> list[tuple[int, int, int]]:
         """Return up to `count` extents from `start` on: logical offset, length, flags."""
         buffer = bytearray(_HEADER.size + count * _EXTENT.size)
-        _HEADER.pack_into(buffer, 0, start, max(self.size - start, 1), _FIEMAP_FLAG_SYNC, 0, count, 0)
+        _HEADER.pack_into(buffer, 0, start, max(self.size - start, 1), self._flags, 0, count, 0)
         fcntl.ioctl(self._fd, _FS_IOC_FIEMAP, buffer)
         mapped = min(_HEADER.unpack_from(buffer)[3], count)
         found = (_EXTENT.unpack_from(buffer, _HEADER.size + index * _EXTENT.size) for index in range(mapped))
@@ -176,6 +189,14 @@ def read_at(fd: int, offset: int, length: int) -> bytes:
             raise OSError(errno.EIO, f"ends at {offset + len(content)}, before {offset + length}")
         content += more
     return content
+
+
+def expect(fd: int, offset: int, length: int) -> None:
+    """Have the kernel read these bytes of an open file in the background."""
+    if hasattr(os, "posix_fadvise"):
+        # It takes no more than this for one request.
+        for at in range(offset, offset + length, _READAHEAD):
+            os.posix_fadvise(fd, at, min(_READAHEAD, offset + length - at), os.POSIX_FADV_WILLNEED)
 
 
 def _joined(ranges: Iterator[Range]) -> Iterator[Range]:

@@ -13,10 +13,10 @@ _QUEUED = 4
 
 
 class Hasher:
-    """A ContentDigest fed in batches from another thread. Add in ascending order; close it when done."""
+    """Feeds a ContentDigest in batches. Add in ascending order; close it when done."""
 
-    def __init__(self, *, stream: bool = False) -> None:
-        self._digest = ContentDigest(stream=stream)
+    def __init__(self, digest: ContentDigest | None = None) -> None:
+        self._digest = digest or ContentDigest()
         self._thread = ThreadPoolExecutor(1)
         self._queue: deque[Future[None]] = deque()
         self._batch: list[tuple[int, bytes, Runs]] = []
@@ -33,6 +33,11 @@ class Hasher:
         """Return the content digest of what was added so far, as soon as it is known."""
         self._flush()
         return self._thread.submit(self._digest.content)
+
+    def copy(self) -> ContentDigest:
+        """Return a digest of what was added so far that goes its own way."""
+        self._flush()
+        return self._thread.submit(self._digest.copy).result()
 
     def finish(self, size: int) -> tuple[str, str | None, int]:
         """Return the content digest, the SHA-256 of the image if asked for, and the bytes that are not zero."""

@@ -10,14 +10,14 @@ import datetime as dt
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from . import manifest as manifests
-from .copying import Copy, CopyOptions, Observer, digest_of, digest_of_file
+from .copying import Copy, CopyOptions
 from .directory import read_replica
 from .errors import DamagedError, RecoveryError, RefusedError, Status
 from .findings import Finding, Severity, Verdict
@@ -25,13 +25,18 @@ from .guards import refuse_output
 from .inspection import SMALLEST_SUSPECT, inspect
 from .journal import Checkpoint, Journal
 from .manifest import Content, Unreadable
+from .observer import Observer
 from .plan import Plan, plan
+from .readback import digest_of_file
 from .replica import Replica
 from .target import DeviceTarget, FileTarget, StreamTarget, Target
 from .volume import Mode, ReadFailedError, Volume, open_volume
 
 _CURED_BY_MODE = {"holes-filled", "holes-unknown"}
 """What `zero-as-hole` is there for."""
+
+
+_NOTHING = Checkpoint(0, "")
 
 
 @dataclass(frozen=True)
@@ -175,10 +180,8 @@ class _Job:
 
     def to_stream(self) -> MergeResult:
         """Write the image to standard output."""
-        target = StreamTarget(sys.stdout.fileno())
-        content, unreadable = self._copy(target, Checkpoint(0, ""), None)
+        content, unreadable = self._copy(StreamTarget(sys.stdout.fileno()), verify=False)
         self._note(content, unreadable)
-        self.found.append(Finding("not-verified", "a stream cannot be read back"))
         manifest = self._write_manifest(self.options.manifest, content, unreadable, verified=False)
         return self._result("-", content, unreadable, manifest=manifest, verified=False)
 
@@ -188,8 +191,7 @@ class _Job:
 
     def _to_device(self, output: Path) -> MergeResult:
         with closing(DeviceTarget(output, self.plan.volume_size, give_up_content=self.options.overwrite)) as target:
-            content, unreadable = self._copy(target, Checkpoint(0, ""), None)
-            self._verify(target, content)
+            content, unreadable = self._copy(target, verify=self.options.verify)
         self._note(content, unreadable)
         manifest = self._write_manifest(self.options.manifest, content, unreadable, verified=self.options.verify)
         return self._result(str(output), content, unreadable, manifest=manifest, verified=self.options.verify)
@@ -200,8 +202,9 @@ class _Job:
         if output.exists() and not self.options.overwrite:
             result = self._reuse(output, manifest)
             if noted.exists():
-                # The run that named the image was ended before it could remove this.
+                # A run was ended before it could remove this.
                 with closing(Journal(noted)) as journal:
+                    partial.unlink(missing_ok=True)
                     journal.remove()
             return result
         self._refuse_full_disk(output, partial)
@@ -209,10 +212,9 @@ class _Job:
             checkpoint = self._continue_at(journal, partial)
             with closing(FileTarget(partial, self.plan.volume_size, keep=checkpoint.position)) as target:
                 self.observer.step("opened")
-                content, unreadable = self._copy(target, checkpoint, journal)
-                self.observer.step("copied")
-                self._verify(target, content)
-            self.observer.step("verified")
+                content, unreadable = self._copy(
+                    target, verify=self.options.verify, checkpoint=checkpoint, reached=journal.reached
+                )
             self._note(content, unreadable)
             self._write_manifest(manifest, content, unreadable, verified=self.options.verify)
             self.observer.step("described")
@@ -228,7 +230,7 @@ class _Job:
             return checkpoint
         journal.begin(self.plan.identity())
         self.observer.step("journal")
-        return Checkpoint(0, "")
+        return _NOTHING
 
     def _refuse_full_disk(self, output: Path, partial: Path) -> None:
         """Refuse what would not fit; what an earlier run left is used again or given up (DEF-10)."""
@@ -239,32 +241,35 @@ class _Job:
             raise RefusedError("no-space", f"{output.parent} has {free} bytes free, and the image needs {needed} more")
 
     def _copy(
-        self, target: Target, checkpoint: Checkpoint, journal: Journal | None
+        self,
+        target: Target,
+        *,
+        verify: bool,
+        checkpoint: Checkpoint = _NOTHING,
+        reached: Callable[[Checkpoint], None] | None = None,
     ) -> tuple[Content, tuple[Unreadable, ...]]:
-        options = CopyOptions(self.options.stream_sha256, self.options.zero_unreadable, self.options.rate)
-        reached = journal.reached if journal else None
+        """Copy, read back, and compare. Raises DamagedError when the image is not what was written."""
+        chosen = self.options
+        options = CopyOptions(chosen.stream_sha256, chosen.zero_unreadable, chosen.rate)
         copy = Copy(self.volume, self.plan, target, options=options, observer=self.observer, reached=reached)
         with closing(copy):
             self.resumed_at = copy.resume(checkpoint)
             content = copy.run(self.resumed_at)
-            unreadable = tuple(copy.unreadable)
-        self._refuse_changed_source()
-        return content, unreadable
+            self.observer.step("copied")
+            self._refuse_changed_source()
+            found = copy.prove() if verify else content.sha256
+            self.observer.step("verified")
+        if found != content.sha256:
+            raise DamagedError("image-differs", f"what was written reads back as {found}, not as {content.sha256}")
+        if not verify:
+            self.found.append(Finding("not-verified", "it was not asked for, or is not possible"))
+        return content, tuple(copy.unreadable)
 
     def _refuse_changed_source(self) -> None:
         changed = [source for source in self.volume.sources if getattr(source, "changed", bool)()]
         if changed:
             name = getattr(changed[0], "path", self.replica.path)
             raise RecoveryError("source-changed", f"{name} was changed while it was read; stop what uses it")
-
-    def _verify(self, target: Target, content: Content) -> None:
-        """Read the image back and compare digests. Raises DamagedError."""
-        if not self.options.verify:
-            self.found.append(Finding("not-verified", "reading back was switched off"))
-            return
-        found = digest_of(target, self.plan.volume_size, self.observer)
-        if found != content.sha256:
-            raise DamagedError("image-differs", f"what was written reads back as {found}, not as {content.sha256}")
 
     def _reuse(self, output: Path, path: Path) -> MergeResult:
         """Return an image that is there already, if it is the complete result of the same merge (LHR-052, DEF-09)."""

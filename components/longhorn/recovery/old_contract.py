@@ -9,10 +9,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from .copying import Observer, Progress
 from .directory import read_replica
 from .errors import RecoveryError, Status
 from .merge import MergeOptions, merge
+from .observer import Observer, Progress
 
 _MEBIBYTE = 1 << 20
 _STEP = 4096 * 4096

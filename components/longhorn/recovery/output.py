@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TextIO
 
-from .copying import Observer, Progress
 from .errors import Status
+from .observer import Observer, Progress
 
 _SECONDS_BETWEEN = 0.5
 

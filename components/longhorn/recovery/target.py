@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from .errors import BadInputError, RefusedError
-from .extents import LayerFile, Range, read_at
+from .extents import LayerFile, Range, expect, read_at
 
 try:
     import fcntl
@@ -44,8 +44,16 @@ class Target(Protocol):
         """Make everything zero up to `size` that was not written, and sync. Raises OSError."""
         ...
 
-    def ranges(self, until: int) -> Iterator[Range] | None:
-        """Return where there may be data below `until`, or None if it cannot be read again."""
+    def forget(self) -> None:
+        """Let go of cached pages, so that what is read back comes from the disk."""
+        ...
+
+    def ranges(self, start: int, until: int) -> Iterator[Range]:
+        """Return where there may be data in between. Raises OSError."""
+        ...
+
+    def expect(self, offset: int, length: int) -> None:
+        """Begin to read back."""
         ...
 
     def read(self, offset: int, length: int) -> bytes:
@@ -83,16 +91,23 @@ class FileTarget:
         os.fsync(self._fd)
 
     def finish(self, size: int) -> None:  # noqa: ARG002 - the length was set before, holes are zeros
-        """Bring it to the disk, and let go of the cached pages, so that what is read back comes from there."""
+        """Bring it to the disk."""
         self.sync()
+
+    def forget(self) -> None:
+        """Let go of the pages that have reached the disk."""
         _forget(self._fd)
 
-    def ranges(self, until: int) -> Iterator[Range]:
-        """Return the extents."""
-        with closing(LayerFile(self.path)) as file:
-            for start, end in file.ranges():
-                if start < until:
-                    yield start, min(end, until)
+    def ranges(self, start: int, until: int) -> Iterator[Range]:
+        """Return the extents; asking for them waits for nothing that is still being written."""
+        with closing(LayerFile(self.path, sync=False)) as file:
+            for begin, end in file.ranges():
+                if begin < until and end > start:
+                    yield max(begin, start), min(end, until)
+
+    def expect(self, offset: int, length: int) -> None:
+        """Begin to read back."""
+        expect(self._fd, offset, length)
 
     def read(self, offset: int, length: int) -> bytes:
         """Read back."""
@@ -155,11 +170,18 @@ class DeviceTarget:
         """Zero the rest and sync."""
         self._zero(size)
         self.sync()
+
+    def forget(self) -> None:
+        """Let go of the cached pages."""
         _forget(self._fd)
 
-    def ranges(self, until: int) -> Iterator[Range]:
-        """Return the whole device: it has no holes."""
-        return iter([(0, until)])
+    def ranges(self, start: int, until: int) -> Iterator[Range]:
+        """Return all of it: a device has no holes."""
+        return iter([(start, until)])
+
+    def expect(self, offset: int, length: int) -> None:
+        """Begin to read back."""
+        expect(self._fd, offset, length)
 
     def read(self, offset: int, length: int) -> bytes:
         """Read back."""
@@ -205,8 +227,15 @@ class StreamTarget:
         """Write the zeros that are left."""
         self._zero(size)
 
-    def ranges(self, until: int) -> None:
-        """Return None: it is gone."""
+    def forget(self) -> None:
+        """Nothing: it is gone."""
+
+    def ranges(self, start: int, until: int) -> Iterator[Range]:
+        """Refuse: it is gone."""
+        raise OSError(errno.ESPIPE, f"a stream cannot be read back ({start} to {until})")
+
+    def expect(self, offset: int, length: int) -> None:
+        """Nothing: it is gone."""
 
     def read(self, offset: int, length: int) -> bytes:
         """Refuse: it is gone."""

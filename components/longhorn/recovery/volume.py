@@ -51,6 +51,11 @@ class Volume:
         everyone = self.mode is Mode.ZERO_AS_HOLE
         return segments([source.extents() for source in self.sources], self.size, all_owners=everyone)
 
+    def expect(self, owners: Sequence[int], start: int, end: int) -> None:
+        """Begin to read what `content` will be asked for."""
+        for owner in owners if self.mode is Mode.ZERO_AS_HOLE else owners[:1]:
+            self.sources[owner].expect(start, end - start)
+
     def content(self, owners: Sequence[int], start: int, end: int) -> bytes:
         """Return what these owners of a segment say there. Raises ReadFailedError."""
         content = self._read(owners[0], start, end)
