@@ -198,6 +198,12 @@ class CM5GatewayArgs(Model):
                 yield f"lan.resolvers has the gateway's own address {resolver}: ask somebody else (CM5-198)"
 
     def _names(self) -> Iterator[str]:
+        if self.local_ca is not None and self.connection is not None:
+            # The authority's certificate is read by a command of another package.
+            if self.connection.user is None:
+                yield "local_ca needs connection.user, for its certificate is read without the SSH configuration file"
+            if len(self.connection.jump_hosts) > 1:
+                yield "local_ca admits one of connection.jump_hosts, for its certificate is read through one at most"
         if self.local_ca is not None and self.mdns is None:
             yield "local_ca certifies the name of mdns, which is absent: add mdns, or remove local_ca"
         if self.mdns is not None and self.mdns.name == self.wan_domain_default:

@@ -68,7 +68,8 @@ class ConfigFileArgs(Model):
     )
     secrets: dict[KeyPath, SecretName] = Field(
         default={},
-        description="Values of `content` that are secrets: dotted key to name of the secret.",
+        description="Values of `content` that are secrets: dotted key to name of the secret. Only root can then read "
+        "the file; a program that runs as somebody else takes them from `secret_environment`.",
         json_schema_extra=about("CM5-214"),
     )
 

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, StringConstraints
 
-__all__ = ["EnvName", "Ipv4", "LeaseTime", "MacAddress", "RelativePath", "SecretName", "clock", "ipv4_network"]
+__all__ = ["EnvName", "Ipv4", "LeaseTime", "MacAddress", "RelativePath", "SecretName", "ipv4_network"]
 
 _MULTICAST: Final = 1
 
@@ -61,8 +61,3 @@ RelativePath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._/-]+$"), 
 def ipv4_network(address: str, prefix: int) -> ipaddress.IPv4Network:
     """Return the network that an address with a prefix lies in."""
     return ipaddress.IPv4Network((address, prefix), strict=False)
-
-
-def clock(days: int) -> int:
-    """Return days in seconds."""
-    return days * 24 * 60 * 60

@@ -70,7 +70,7 @@ def wan_checklist(gateway: Gateway) -> dict[str, HostCheck]:
 
 def as_data(checks: dict[str, HostCheck]) -> list[dict[str, object]]:
     """Write checks as plain values, for a stack output (CM5-276)."""
-    return [{"name": name, **check.model_dump(mode="json", exclude_none=True)} for name, check in checks.items()]
+    return [{"name": name, **check.model_dump(mode="json", exclude_defaults=True)} for name, check in checks.items()]
 
 
 def _system(gateway: Gateway) -> Iterator[tuple[str, HostCheck]]:

@@ -77,6 +77,7 @@ def refusal(**changes: Any) -> str:
         ({"frontend": {"image": "registry.example.test/cabin/frontend:2.0.9"}}, "frontend has the tag 2.0.9"),
         ({"frontend": {"container": "nobody"}}, "frontend.container names 'nobody'"),
         # Names, places and files.
+        ({"connection": {"user": None}}, "local_ca needs connection.user"),
         ({"mdns": None}, "local_ca certifies the name of mdns"),
         ({"mdns": {"hostname": "home", "domain": "example.test"}}, "mdns and wan_domain_default are both"),
         ({"containers": {"nginx": {"image": "nginx:1"}}}, "containers.nginx has a section of its own"),
