@@ -142,7 +142,7 @@ def test_types_are_checked_before_the_handler_is_asked(
     good = engine.Check(provider_pb2.CheckRequest(urn=URN, news=encode({"stdin": "s"}, SECRET), randomSeed=b"seed"))
     assert decode(good.inputs) == ({"stdin": "s", "dir": "/default"}, SECRET)
     context = handler.calls[0][1]
-    assert (context.token, context.name, context.urn) == (TOKEN, "name", URN)
+    assert (context.token, context.name, context.urn, context.secret_inputs) == (TOKEN, "name", URN, SECRET)
     assert context.generated_name() == "name-7365656"
 
 
@@ -181,11 +181,14 @@ def test_differences_are_told_by_path_and_replaced_by_key(engine: provider_pb2_g
     assert same.changes == provider_pb2.DiffResponse.DIFF_NONE
 
 
-def test_a_refresh_keeps_secrets_and_tells_what_is_gone(engine: provider_pb2_grpc.ResourceProviderStub) -> None:
+def test_a_refresh_keeps_secrets_and_tells_what_is_gone(
+    engine: provider_pb2_grpc.ResourceProviderStub, handler: Remembering
+) -> None:
     request = provider_pb2.ReadRequest(id="id", urn=URN, inputs=encode({"stdin": "was"}, SECRET))
     found = engine.Read(request)
     assert decode(found.inputs) == ({"stdin": "now"}, SECRET)
     assert decode(found.properties)[1] == BOTH_SECRET
+    assert handler.calls[0][1].secret_inputs == SECRET
     assert engine.Read(provider_pb2.ReadRequest(id="gone", urn=URN)).id == ""
 
 
