@@ -1,4 +1,4 @@
-"""A link that is slower than this machine's own: a TCP proxy in a process of its own that delays both directions alike."""
+"""A slower link than this machine has: a TCP proxy in a process of its own that delays both directions alike."""
 
 from __future__ import annotations
 
