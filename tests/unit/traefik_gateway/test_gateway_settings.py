@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from stacks import build as build_stack
+from stacks.settings.guards import Fingerprints
 from stacks.settings.load import load
 from stacks.settings.problems import SettingsError
 from stacks.settings.program import from_pulumi
@@ -86,3 +87,19 @@ def test_the_notes_alone_and_the_gateway_alone(tmp_path: Path) -> None:
     assert [node.type for node in files_alone if node.custom and "provider" not in node.type] == [
         "factory:host:HostState"
     ]
+
+
+def test_a_sandbox_never_reaches_productions_cluster_or_gateway() -> None:
+    """POL-01: also with `i_mean_prod`, beside a site of its own."""
+    production = Fingerprints(ips=("10.20.0.6", "203.0.113.10"))
+    raw = site(**BOTH, credentials={token: Encrypted() for token in TOKENS}) | {
+        "environment": "sandbox",
+        "i_mean_prod": True,
+        "sandbox": {"mode": "vms", "state_url": "gs://site-sandbox", "target_revision": "sandbox"},
+    }
+    del raw["fingerprints"]
+    with pytest.raises(SettingsError) as caught:
+        load(raw, "Pulumi.x.yaml", production=production)
+    for place in ("proxmox.guests.web.host.address", "traefik_gateway.host.address"):
+        assert f"factory:{place}" in str(caught.value)
+    load(raw, "Pulumi.x.yaml", production=Fingerprints(ips=("10.99.0.1",)))
