@@ -22,25 +22,27 @@ def key(host: ManagedHost) -> str:
 
 
 def test_a_user_with_a_key_can_log_in_and_loses_it_again(host: ManagedHost) -> None:
+    host.machine.run("mkdir", "/srv/people")
     role = {
-        "users": {"ann": {"shell": "/bin/bash", "groups": ["daemon"], "comment": "Ann A."}},
+        "users": {"ann": {"home": "/srv/people/ann", "shell": "/bin/bash", "groups": ["daemon"], "comment": "Ann A."}},
         "authorized_keys": {"ann": {"keys": {"laptop": key(host)}}},
     }
     assert host.apply(role) == ["create users:ann", "create authorized_keys:ann"]
     assert host.apply(role) == []
     assert host.machine.run(
-        "stat", "--format", "%a %U %G", "/home/ann/.ssh", "/home/ann/.ssh/authorized_keys"
+        "stat", "--format", "%a %U %G", "/srv/people/ann/.ssh", "/srv/people/ann/.ssh/authorized_keys"
     ).stdout == ("700 ann ann\n600 ann ann\n")
     as_ann = ManagedHost.of(host.machine, user="ann")
-    assert as_ann.plan({"files": {"/home/ann/x": {"content": "x"}}}) == ["create files:/home/ann/x"]
+    assert as_ann.plan({"files": {"/srv/people/ann/x": {"content": "x"}}}) == ["create files:/srv/people/ann/x"]
     assert host.apply({"users": role["users"]}) == ["delete authorized_keys:ann"]
-    assert host.machine.path("/home/ann/.ssh/authorized_keys").read_text() == ""
+    assert host.machine.path("/srv/people/ann/.ssh/authorized_keys").read_text() == ""
 
 
 def test_a_link_of_a_user_leads_nowhere(host: ManagedHost) -> None:
     """Whoever owns a home must not steer where root writes."""
-    host.machine.run("useradd", "--create-home", "eve")
-    host.machine.run("ln", "-s", "/root/.ssh", "/home/eve/.ssh")
+    host.machine.run("mkdir", "/srv/people")
+    host.machine.run("useradd", "--create-home", "--home-dir", "/srv/people/eve", "eve")
+    host.machine.run("ln", "-s", "/etc", "/srv/people/eve/.ssh")
     with pytest.raises(AgentError, match="nothing is written through it"):
         host.apply({"authorized_keys": {"eve": {"keys": {"laptop": key(host)}}}})
 

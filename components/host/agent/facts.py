@@ -170,10 +170,8 @@ def with_journal(
 def _union(one: Any, other: Any) -> Any:
     """Join two details of one item: nobody knows which of the two runs got further."""
     if isinstance(one, dict) and isinstance(other, dict):
-        return {
-            key: _union(one[key], other[key]) if key in one and key in other else {**one, **other}[key]
-            for key in {**one, **other}
-        }
+        both = {key: _union(one[key], other[key]) for key in one if key in other}
+        return {**one, **other, **both}
     if isinstance(one, list) and isinstance(other, list):
         return [*one, *(each for each in other if each not in one)]
     return one

@@ -154,15 +154,13 @@ class Agent:
             self._lock.release()
 
     def _plan(self, request: dict[str, Any]) -> dict[str, Any]:
-        from .operations import needs
         from .preflight import facts
 
         planning = self._make_plan(request)
-        operations = [operation for action in planning.actions for operation in action.operations]
         plan: dict[str, Any] = {
             "actions": [action.public() for action in planning.actions],
             "problems": planning.problems,
-            "needs": needs(operations),
+            "needs": planning.needs(),
             "owed": planning.owed,
         }
         found = facts(self._host, packages=bool(request["document"].get("packages")))
@@ -182,7 +180,6 @@ class Agent:
 
     def _apply(self, request: dict[str, Any]) -> dict[str, Any]:
         from .applying import Apply
-        from .operations import needs
 
         if "plan_id" not in request:
             self._make_plan(request)
@@ -194,7 +191,7 @@ class Agent:
         if planning is None or self._lock is None or not self._lock.held:
             raise invalid("an apply needs the host's lock: give 'lock' to this request or to its plan")
         self._planning, self._plan_id = None, ""
-        wanted = needs([operation for action in planning.actions for operation in action.operations])
+        wanted = planning.needs()
         if wanted and "plan_id" not in request:
             raise invalid("contents that travel as blobs need a plan first")
         self._caller.expect_blobs(len(wanted) if not planning.problems else 0)

@@ -252,8 +252,3 @@ class Operations:
                 )
                 raise AgentError("failed", message, command=argv, status=done.status, stderr=done.last_lines())
             time.sleep(_APT_PAUSE)
-
-
-def needs(operations: Sequence[tuple[Any, ...]]) -> list[str]:
-    """Name the blobs that these operations use, in their order."""
-    return [each[2].sha256 for each in operations if each[0] == "write" and each[2].data is None]

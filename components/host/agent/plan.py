@@ -124,6 +124,11 @@ class Planning:
         """Give the items of which only their turn tells whether they change."""
         return {action.item for action in self.actions if action.do == "maybe"}
 
+    def needs(self) -> list[str]:
+        """Name the blobs that the operations use, in their order."""
+        written = [each[2] for action in self.actions for each in action.operations if each[0] == "write"]
+        return [content.sha256 for content in written if content.data is None]
+
     def busy(self) -> bool:
         """Whether anything is planned so far that may bring along what is not there yet."""
         return any(action.item.startswith(("packages:", "steps:")) for action in self.actions)

@@ -23,7 +23,8 @@ Requests (``kind``)
         ``interrupted`` (an apply of this resource was killed on the host); ``problems``; ``facts``.
         :func:`~.bundle.overlay` makes the real document of it.
     ``apply``
-        ``plan_id`` of this process's last plan, or all fields of ``plan`` (then it plans first); a lock is needed.
+        ``plan_id`` of this process's last plan, or all fields of ``plan`` (then it plans first, and nothing may have
+        been split off); a lock is needed.
         The blobs of the plan's ``needs`` follow as :func:`~.bundle.blob_frames`, in that order. Progress: ``text``,
         ``item``, ``done``, ``total``. Result: ``applied`` (items), ``owned`` (to be kept in the resource's state),
         ``confirm`` (``{"token", "timeout"}`` or null).
@@ -41,8 +42,9 @@ Requests (``kind``)
 Plan
     ``actions``, in the order of work, each ``{"item": "files:/etc/x", "do": "create" | "update" | "delete" | "run" |
     "maybe" | "start" | "stop" | "restart" | "reload", "changes": {field: [from, to]}, "why": [items]}``; ``maybe`` is a
-    step whose guard is asked again when its turn comes. ``problems``: ``[{"item", "message"}]``; ``apply`` refuses a
-    plan with any. ``needs``: SHA-256 of the blobs which the actions use. ``owed``: what an interrupted run left to do.
+    step whose guard is asked again when its turn comes. Contents show as ``sha256:...``, those of secrets as
+    ``hmac:...``. ``problems``: ``[{"item", "message"}]``; ``apply`` refuses a plan with any. ``needs``: SHA-256 of the
+    blobs which the actions use. ``owed``: items that an interrupted run changed and did not see to their end.
 
 Error
     ``code`` (``invalid``, ``refused``, ``locked``, ``failed``, ``cancelled``) and ``message`` (one sentence without

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from components.host.agent.errors import AgentError
+from components.host.agent.runner import Done
 from tests.support.host_machine import Driver, Machine, tree
 
 PACKAGES: dict[str, tuple[str, str | None]] = {"nginx": ("1.22", "nginx.service"), "jq": ("1.6", None)}
@@ -197,3 +199,56 @@ def test_a_step_for_a_text_runs_once_for_each(machine: Machine) -> None:
     assert [name for name in tree(machine.root) if name.startswith("var/lib/factory/steps/")] != []
     driver.apply({})
     assert [name for name in tree(machine.root) if name.startswith("var/lib/factory/steps/")] == []
+
+
+class Killed(BaseException):
+    """The end of the agent, in the middle of things: nothing of it runs any more."""
+
+
+class Mortal(Machine):
+    """A machine whose agent dies at a certain changing command, in front of it or right behind it."""
+
+    point = 0
+    behind = False
+    done = 0
+
+    def run(self, argv: Sequence[str], **options: Any) -> Done:
+        changing = argv[0] not in {"dpkg-query", "journalctl", "test"} and list(argv[:2]) != ["systemctl", "show"]
+        self.done += changing
+        dies = changing and self.done == self.point
+        if dies and not self.behind:
+            raise Killed
+        answer = super().run(argv, **options)
+        if dies:
+            raise Killed
+        return answer
+
+
+def mortal(root: Path, point: int, *, behind: bool) -> Mortal:
+    machine = Mortal(root, PACKAGES)
+    (root / "etc/hosts").write_text("127.0.0.1 localhost\n")
+    machine.point, machine.behind = point, behind
+    return machine
+
+
+@pytest.mark.parametrize("behind", [False, True], ids=["in-front-of", "behind"])
+def test_killed_at_every_command(tmp_path: Path, behind: bool) -> None:
+    (tmp_path / "reference").mkdir()
+    reference = mortal(tmp_path / "reference", 0, behind=behind)
+    whole = Driver.on(reference)
+    whole.apply(WEB)
+    assert reference.done > 10
+    assert reference.units["nginx.service"]["starts"] == 2  # the package's, and one for the changed file
+    for point in range(1, reference.done + 1):
+        root = tmp_path / str(point)
+        root.mkdir()
+        machine = mortal(root, point, behind=behind)
+        with pytest.raises(Killed):
+            Driver.on(machine).apply(WEB)
+        survivor = Driver.on(machine)
+        survivor.apply(WEB)
+        assert survivor.pending(WEB) == [], point
+        assert survivor.owned == whole.owned, point
+        assert tree(root) == tree(tmp_path / "reference"), point
+        assert {name for name, unit in machine.units.items() if unit["active"]} == set(machine.units), point
+        assert machine.units["nginx.service"]["starts"] in {2, 3}, point

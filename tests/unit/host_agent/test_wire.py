@@ -233,6 +233,49 @@ def test_an_apply_needs_the_lock_and_its_own_plan(wire: Wire) -> None:
     assert "not the last one" in wire.ask({"kind": "apply", "plan_id": "other"})["error"]["message"]
 
 
+def test_what_a_lost_answer_told_is_known_to_the_next_run(wire: Wire, tmp_path: Path) -> None:
+    document = {"files": {"/srv/a": {"content": "a"}}}
+    assert wire.apply(document)["owned"] == {"files": {"/srv/a": True}}
+    wire.process.kill()
+    wire.process.wait()
+    assert len(list((tmp_path / "var/lib/factory/journal").iterdir())) == 1
+    with Wire(tmp_path) as fresh:
+        # Nobody says that the file is owned, for nobody got the answer; it is, and nothing was interrupted.
+        found = fresh.read(document)
+        assert (found["drift"], found["interrupted"]) == ({}, False)
+        again = fresh.apply(document)
+        assert (again["applied"], again["owned"]) == ([], {"files": {"/srv/a": True}})
+    assert not (tmp_path / "var/lib/factory").exists(), "the caller said that everything arrived"
+
+
+def test_a_killed_run_is_told_as_interrupted(wire: Wire, tmp_path: Path) -> None:
+    document = {"steps": {"long": {"run": ["sleep", "60"], "creates": "/x"}}}
+    planned = wire.plan(document, lock={"holder": "test"})
+    wire.send_bytes(json_frame({"kind": "apply", "plan_id": planned["plan_id"], "root": str(tmp_path)}))
+    deadline = time.monotonic() + 20
+    while not list(tmp_path.glob("var/lib/factory/journal/*")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    sleeping = children(wire.process.pid)
+    wire.process.kill()
+    wire.process.wait()
+    for child in sleeping:
+        os.kill(child, 9)
+    with Wire(tmp_path) as fresh:
+        assert fresh.read(document)["interrupted"] is True
+        ended = fresh.apply({})
+        assert ended["event"] == "result"
+        assert fresh.read({})["interrupted"] is False
+
+
+def children(pid: int) -> list[int]:
+    deadline = time.monotonic() + 10
+    while not (found := Path(f"/proc/{pid}/task/{pid}/children").read_text().split()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return [int(each) for each in found]
+
+
 def test_cancel_ends_a_step_and_stops(wire: Wire, tmp_path: Path) -> None:
     document = {
         "steps": {"long": {"run": ["sleep", "60"], "creates": "/x"}, "never": {"run": ["true"], "creates": "/y"}}
