@@ -196,7 +196,8 @@ def _router(router: Router, service: str, publication: Publication) -> list[Labe
     labels = []
     for path in sorted(values, key=sort_key):
         key = f"traefik.http.routers.{router.name}.{path}"
-        if bad := unpublishable(values[path]):
+        # The rule was looked at before.
+        if path != "rule" and (bad := unpublishable(values[path])):
             publication.findings.append(error(bad[0], router.declared.name, key, bad[1]))
         else:
             labels.append((key, values[path]))

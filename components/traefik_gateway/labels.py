@@ -5,7 +5,7 @@ Nothing here opens a connection. Malformed labels never raise: they are reported
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from .findings import Finding, abbreviated, notice, warning
@@ -212,35 +212,32 @@ def _order(container: Container) -> tuple[str, list[tuple[str, str]]]:
     return container.name.removeprefix("/"), sorted(container.labels.items())
 
 
-def _logical(containers: list[Declared]) -> Iterator[Declared]:
+def _logical(containers: list[Declared]) -> list[Declared]:
     """Merge replicas: the same labels, and at least one named object among them (TPX-52)."""
+    named: dict[frozenset[ElementKey], list[Declared]] = {}
+    for container in containers:
+        named.setdefault(frozenset(container.elements), []).append(container)
+    found: list[Declared] = []
+    for names, group in named.items():
+        # Few containers share all their names, so that their labels are seldom compared.
+        found += group if len(group) == 1 or not names else _replicas(group)
+    return sorted(found, key=lambda declared: declared.name)
+
+
+def _replicas(containers: list[Declared]) -> Iterator[Declared]:
     groups: dict[object, list[Declared]] = {}
-    for number, container in enumerate(containers):
-        same: object = number
-        if container.elements:
-            texts = (frozenset(element.options.items()) for element in container.elements.values())
-            others = frozenset(container.other.items())
-            same = (frozenset(zip(container.elements, texts, strict=True)), container.enable, others)
+    for container in containers:
+        texts = frozenset((key, frozenset(element.options.items())) for key, element in container.elements.items())
+        same = (texts, container.enable, frozenset(container.other.items()))
         groups.setdefault(same, []).append(container)
     for first, *rest in groups.values():
-        if not rest:
-            yield first
-            continue
         ports = [one.published for one in (first, *rest) if one.published is not None]
         published = tuple(sorted({port for some in ports for port in some})) if ports else None
-        yield Declared(
-            first.name,
-            first.enable,
-            first.elements,
-            first.other,
-            first.label_count,
-            tuple(one.name for one in rest),
-            published,
-        )
+        yield replace(first, replicas=tuple(one.name for one in rest), published=published)
 
 
 def _is_traefik(key: str) -> bool:
-    return key[: len(PREFIX)].lower() == PREFIX
+    return key.startswith(PREFIX) or key[: len(PREFIX)].lower() == PREFIX
 
 
 def _unknown(section: tuple[str, str], path: str) -> str:
