@@ -42,7 +42,14 @@ class AgentError(HostError):
 
 
 class LostError(HostError):
-    """The connection or the agent ended during a request: what was done of it is not known."""
+    """The connection or the agent ended during a change, or the host took it back: what is there is to be looked at.
+
+    ``owned`` is what was created, if the agent could still tell; otherwise the host's journal knows.
+    """
+
+    def __init__(self, message: str, owned: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.owned = owned
 
 
 @dataclass
@@ -122,7 +129,10 @@ class HostSession:
                 raise LostError(f"{error}; the next run finds out what was done and goes on from there") from None
             if result.get("confirm"):
                 progress("confirming over a fresh connection")
-                await self._confirm(result["confirm"])
+                reason = await self._confirm(result["confirm"])
+                if reason:
+                    message = f"{self.place} takes the change back, for it could not be confirmed: {reason}"
+                    raise LostError(message, result["owned"])
             return result
 
     async def retire(self) -> None:
@@ -144,8 +154,8 @@ class HostSession:
     def _common(self, request: Message) -> Message:
         return {**request, "root": self.host.root}
 
-    async def _confirm(self, confirm: Message) -> None:
-        """Prove that the host can still be reached from outside; without it the host takes the change back."""
+    async def _confirm(self, confirm: Message) -> str:
+        """Prove that the host can still be reached from outside; returns why it could not be proven in time."""
         deadline = time.monotonic() + confirm["timeout"]
         reason = "no attempt was possible in time"
         while time.monotonic() < deadline:
@@ -153,16 +163,13 @@ class HostSession:
             try:
                 async with asyncio.timeout_at(asyncio.get_running_loop().time() + deadline - time.monotonic()):
                     answer = await fresh._ask({"kind": "confirm", **self._common({"token": confirm["token"]})})
-                if answer.get("confirmed"):
-                    return
-                reason = answer.get("reason", "it was too late")
-                break
+                return "" if answer.get("confirmed") else str(answer.get("reason", "it was too late"))
             except (UnreachableError, TimeoutError) as error:
                 reason = str(error) or reason
                 await asyncio.sleep(1)
             finally:
                 await fresh.close()
-        raise LostError(f"{self.place} takes the change back, for it could not be confirmed: {reason}")
+        return reason
 
     async def _ask(
         self,

@@ -196,8 +196,9 @@ def test_a_change_that_cuts_the_connection_is_told_as_taken_back() -> None:
         made.append(FakeTransport(Recorded(plan=[PLAN], apply=[done]), reachable=not made))
         return made[-1]
 
-    with pytest.raises(LostError, match="takes the change back, for it could not be confirmed: cannot reach"):
+    with pytest.raises(LostError, match="takes the change back, for it could not be confirmed: cannot reach") as lost:
         asyncio.run(apply(HostSession(HOST, connect)))
+    assert lost.value.owned == DONE["owned"]
 
 
 def test_an_unreachable_host_is_named() -> None:

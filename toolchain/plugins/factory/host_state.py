@@ -217,7 +217,8 @@ class HostStateHandler(Handler):
         try:
             done = self._loop.run(context, work)
         except LostError as error:
-            # What was created is in the host's own journal until the next run.
+            if error.owned is not None:
+                result["owned"] = error.owned
             raise InitializationError(identity, {**result, "interrupted": True}, [f"{error}."]) from None
         except AgentError as error:
             if error.details.get("owned") is None or (created and not error.details.get("applied")):
