@@ -29,6 +29,10 @@ class Row:
     cpu_seconds: list[float] = field(default_factory=list)
     written_bytes: list[int] = field(default_factory=list)
     state_bytes: int | None = None
+    memory_bytes: int | None = None
+    """The most that one of the processes had in memory, where a benchmark measures it."""
+    result: str | None = None
+    """Whether what was made is right, where a benchmark looks."""
 
     @property
     def median(self) -> float:
@@ -77,19 +81,27 @@ def _processor() -> str:
 
 
 def table(rows: Iterable[Row]) -> str:
-    """Write the rows as a Markdown table."""
+    """Write the rows as a Markdown table; the last columns are there if some row has something in them."""
+    shown = list(rows)
+    more = [name for name in ("memory", "result") if any(_more(row)[name] for row in shown)]
     lines = [
         "| case | peer | runs | min s | median s | max s | CPU s (median) | written (median) | state |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
-    for row in rows:
+    lines = [lines[0] + "".join(f" {name} |" for name in more), lines[1] + " ---: |" * len(more)]
+    for row in shown:
         times = " | ".join(map(_seconds, (min(row.seconds), row.median, max(row.seconds))))
         cpu, written = statistics.median(row.cpu_seconds), int(statistics.median(row.written_bytes))
         state = "" if row.state_bytes is None else _size(row.state_bytes)
-        lines.append(
+        line = (
             f"| {row.case} | {row.peer} | {len(row.seconds)} | {times} | {_seconds(cpu)} | {_size(written)} | {state} |"
         )
+        lines.append(line + "".join(f" {_more(row)[name]} |" for name in more))
     return "\n".join(lines)
+
+
+def _more(row: Row) -> dict[str, str]:
+    return {"memory": "" if row.memory_bytes is None else _size(row.memory_bytes), "result": row.result or ""}
 
 
 def as_json(row: Row) -> str:
