@@ -25,7 +25,10 @@ class CloudArgs(Model):
         default="config.yaml", description="Its YAML file that gets the block.", json_schema_extra=about("section 3.3")
     )
     enabled: bool = Field(default=True, description="Whether it talks at all.", json_schema_extra=about("CM5-64"))
-    hub_url: HttpsUrl = Field(description="The hub.", json_schema_extra=about("CM5-65, CM5-192", unit="URL"))
+    hub_url: HttpsUrl = Field(
+        description="The hub: an address with https and without a slash at the end.",
+        json_schema_extra=about("CM5-65, CM5-192", unit="URL"),
+    )
     hub_address: Ipv4 | None = Field(
         default=None,
         description="Public address of the hub, for the checks. Absent: any public one is right.",

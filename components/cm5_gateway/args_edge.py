@@ -21,7 +21,7 @@ _LONGEST_LEAF: Final = 825
 class NginxArgs(Model):
     """The web server that faces the field devices; their firmware's client needs this one (CM5-100)."""
 
-    image: ContainerImage = Field(description="Image.", json_schema_extra=about("CM5-120, CM5-185"))
+    image: ContainerImage = Field(description="Image with its tag.", json_schema_extra=about("CM5-120, CM5-185"))
     proxies: dict[UrlPath, Port] = Field(
         default={},
         description="Paths that a program on the gateway answers, with its port.",
@@ -65,7 +65,7 @@ class AcmeArgs(Model):
 class TraefikArgs(Model):
     """The HTTPS edge of the LAN (CM5-84)."""
 
-    image: ContainerImage = Field(description="Image.", json_schema_extra=about("CM5-55, CM5-121"))
+    image: ContainerImage = Field(description="Image with its tag.", json_schema_extra=about("CM5-55, CM5-121"))
     resolver: DnsLabel = Field(
         default="letsencrypt", description="Name of the certificate resolver.", json_schema_extra=about("CM5-179")
     )
@@ -114,7 +114,7 @@ class LocalCaArgs(Model):
 class AdguardArgs(Model):
     """The LAN's filtering DNS server, with the answers that keep clients of the house inside (CM5-175, CM5-176)."""
 
-    image: ContainerImage = Field(description="Image.", json_schema_extra=about("CM5-123"))
+    image: ContainerImage = Field(description="Image with its tag.", json_schema_extra=about("CM5-123"))
     ui_port: Port = Field(default=3000, description="Port of its pages.", json_schema_extra=about("CM5-87"))
     admin: str = Field(
         default="admin",

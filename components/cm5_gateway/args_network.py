@@ -73,7 +73,9 @@ class DeviceSegmentArgs(Model):
         default="10.0.1.200", description="Last address of a lease.", json_schema_extra=about("CM5-38", unit="IPv4")
     )
     dhcp_lease_time: LeaseTime = Field(
-        default="12h", description="How long a lease lasts.", json_schema_extra=about("CM5-39, CM5-81")
+        default="12h",
+        description="How long a lease lasts: `12h`, `45m`, `infinite`.",
+        json_schema_extra=about("CM5-39, CM5-81"),
     )
     upstream_dns: Ipv4 = Field(
         default="9.9.9.9",
