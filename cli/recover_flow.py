@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from components.longhorn.flow.journal import Evidence
     from components.longhorn.flow.opening import SiteArgs
     from components.longhorn.flow.volumes import VolumeInput
-    from components.longhorn.flow.world import World
+    from components.longhorn.flow.world import Dumped, World
 
 __all__ = ["register"]
 
@@ -86,6 +86,9 @@ def run(
     ] = None,
     yes: YesOption = False,
     site: SiteOption = None,
+    dumps: Annotated[
+        list[Path] | None, typer.Option("--dumps", help="Folder with dumps: labels and attributes come from them.")
+    ] = None,
     kubeconfig: KubeconfigOption = "",
     context: ContextOption = None,
     as_json: JsonOption = False,
@@ -99,7 +102,7 @@ def run(
     wanted = _named(volumes, volume or [], yes=yes)
     with _opened(place, kubeconfig, context) as world:
         consent = Consent(yes=True, named=frozenset(item.pv_name for item in wanted))
-        work = Recovery(world, wanted, consent, told=lambda name, phase: report(f"{name}: {phase}"))
+        work = Recovery(world, wanted, consent, dumped=_dumped(dumps or [], place), told=_told)
         found = work.run()
     typer.echo(json.dumps(found.as_dict(), indent=2) if as_json else found.text())
     statuses = {Outcome.RECOVERED: _RECOVERED, Outcome.WARNINGS: _WARNINGS, Outcome.UNVERIFIED: _WARNINGS}
@@ -287,6 +290,29 @@ def restore(
             typer.echo(f"keep at 0 until its data is recovered: {name}")
     if yes and not found.complete:
         raise typer.Exit(_REFUSED if not found.data else _DAMAGED)
+
+
+def _told(name: str, phase: str) -> None:
+    report(f"{name}: {phase}")
+
+
+def _dumped(folders: Sequence[Path], site: SiteArgs) -> Callable[[VolumeInput], Dumped]:
+    """Look volumes up in the newest good dump from before the incident (LHR-147, LHR-148)."""
+    import time  # noqa: PLC0415 - `--help` stays instant
+
+    from components.longhorn.flow.dump import DumpError  # noqa: PLC0415 - likewise
+    from components.longhorn.flow.dump_store import select  # noqa: PLC0415 - likewise
+
+    if not folders:
+        return lambda _volume: (None, None)
+    try:
+        chosen = select(folders, time.time(), before=site.settings.incident_time).dump
+    except DumpError as error:
+        raise CommandError(str(error)) from error
+    return lambda volume: (
+        chosen.find("PersistentVolume", volume.pv_name),
+        chosen.find("PersistentVolumeClaim", volume.pvc_name, volume.namespace),
+    )
 
 
 def _named(volumes: Sequence[VolumeInput], given: Sequence[str], *, yes: bool) -> list[VolumeInput]:

@@ -6,22 +6,25 @@ from its inputs and closes it again. A preview opens nothing. Deleting one of th
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import pulumi
 from pulumi import dynamic
 
+from .flow.agent import AgentError
 from .flow.diagnosis import capture, diagnose
 from .flow.dump import DumpError, collect
 from .flow.dump_store import DumpFolder, read, select
 from .flow.facts import deep, observe
-from .flow.interfaces import ClusterError, SystemClock
+from .flow.interfaces import ClusterError, NodeError, SystemClock
 from .flow.marks import COMPLETE, TICKET, mark_of
 from .flow.opening import SiteArgs, open_cluster, open_world, read_site
-from .flow.recover import Recovery
+from .flow.recover import PreflightError, Recovery
 from .flow.report import Outcome
 from .flow.restore import restore
 from .flow.volumes import FlowSettings, InvalidInputError, VolumeInput, parse
@@ -46,6 +49,19 @@ _OUTPUTS: Final = ("report", "drift", "diagnosis", "files", "counts")
 
 class ProviderError(Exception):
     """One clean sentence for the person at the terminal."""
+
+
+@contextmanager
+def _one_sentence() -> Iterator[None]:
+    """Show an error that was foreseen as its sentence: the engine prints what Python prints, here no more than that."""
+    try:
+        yield
+    except (AgentError, ClusterError, DumpError, InvalidInputError, NodeError, OSError, PreflightError) as error:
+        sys.tracebacklimit = 0
+        raise ProviderError(str(error)) from None
+    except ProviderError:
+        sys.tracebacklimit = 0
+        raise
 
 
 def _changed(olds: Mapping[str, Any], news: Mapping[str, Any], *ignored: str) -> list[str]:
@@ -98,6 +114,7 @@ class LonghornVolumeRecoveryProvider(dynamic.ResourceProvider):
         """Run again: what is done stays done."""
         return dynamic.UpdateResult(outs=self._recovered(news))
 
+    @_one_sentence()
     def read(self, id_: str, props: dict[str, Any]) -> dynamic.ReadResult:
         """Compare Volume, PersistentVolume, claim and ticket with what a recovery leaves."""
         site = read_site(props["site"])
@@ -118,6 +135,7 @@ class LonghornVolumeRecoveryProvider(dynamic.ResourceProvider):
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         """Forget the resource; data, copies, images and objects stay (INV-017)."""
 
+    @_one_sentence()
     def _recovered(self, props: Mapping[str, Any]) -> dict[str, Any]:
         site = read_site(props["site"])
         volume = _volume(props, site.settings)
@@ -166,6 +184,7 @@ class LonghornDiagnosisProvider(dynamic.ResourceProvider):
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         """There is nothing to delete."""
 
+    @_one_sentence()
     def _seen(self, props: Mapping[str, Any]) -> dict[str, Any]:
         site = read_site(props["site"])
         folder = Path(props["state_folder"]).expanduser()
@@ -206,14 +225,12 @@ class PvcObjectBackupProvider(dynamic.ResourceProvider):
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         """Forget the resource; the dumps stay (INV-017)."""
 
+    @_one_sentence()
     def _dumped(self, props: Mapping[str, Any]) -> dict[str, Any]:
         now = time.time()
-        try:
-            dump = collect(open_cluster(props["kubeconfig"], props.get("context")), now)
-            folders = [DumpFolder(Path(item).expanduser(), int(props["keep"])) for item in props["folders"]]
-            files = [str(folder.write(dump, now)) for folder in folders]
-        except (DumpError, ClusterError, OSError) as error:
-            raise ProviderError(str(error)) from error
+        dump = collect(open_cluster(props["kubeconfig"], props.get("context")), now)
+        folders = [DumpFolder(Path(item).expanduser(), int(props["keep"])) for item in props["folders"]]
+        files = [str(folder.write(dump, now)) for folder in folders]
         return {**props, "files": files, "counts": dump.counts, "drift": []}
 
 
@@ -241,16 +258,14 @@ class PvcObjectRestoreProvider(dynamic.ResourceProvider):
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         """Forget the resource; what was restored stays (INV-017)."""
 
+    @_one_sentence()
     def _restored(self, props: Mapping[str, Any]) -> dict[str, Any]:
         clock = SystemClock()
-        try:
-            settings = FlowSettings.model_validate(props["settings"])
-            folders = [Path(item).expanduser() for item in props["folders"]]
-            chosen = select(folders, clock.now(), date=props.get("date") or "", before=props.get("before") or "")
-            cluster = open_cluster(props["kubeconfig"], props.get("context"))
-            report = restore(cluster, chosen.dump, settings, clock, claims=props.get("claims") or ())
-        except (DumpError, ClusterError, ValueError) as error:
-            raise ProviderError(str(error)) from error
+        settings = FlowSettings.model_validate(props["settings"])
+        folders = [Path(item).expanduser() for item in props["folders"]]
+        chosen = select(folders, clock.now(), date=props.get("date") or "", before=props.get("before") or "")
+        cluster = open_cluster(props["kubeconfig"], props.get("context"))
+        report = restore(cluster, chosen.dump, settings, clock, claims=props.get("claims") or ())
         if not report.complete:
             bad = [f"{name}: {outcome.value} {why}".strip() for name, outcome, why in report.objects if why]
             bad += [f"{name}: {found.value}" for name, found in report.data.items() if found.value != "data present"]

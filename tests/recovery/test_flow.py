@@ -299,3 +299,18 @@ def test_the_mark_names_the_source(fast_path: Path) -> None:
     present = site.cluster.get(Ref("longhorn.Volume", PV, NAMESPACE))
     assert present is not None
     assert present["metadata"]["annotations"][SOURCE].endswith(f"{report.volumes[0].source.replace(':', '/')}")
+
+
+def test_labels_and_attributes_come_back_from_the_dump(fast_path: Path) -> None:
+    """LHR-147, LHR-148: otherwise the next sync would fight the object."""
+    site = make_site(fast_path)
+    claim = {"metadata": {"labels": {"app.kubernetes.io/managed-by": "Helm"}}, "spec": {"storageClassName": "slow"}}
+    pv = {"spec": {"csi": {"volumeAttributes": {"numberOfReplicas": "2"}}, "storageClassName": "slow"}}
+    assert site.recovery(dumped=lambda _volume: (pv, claim)).run().outcome is Outcome.RECOVERED
+    made = site.cluster.get(Ref("PersistentVolumeClaim", "data-web-0", "shop"))
+    assert made is not None
+    assert made["metadata"]["labels"] == {"app.kubernetes.io/managed-by": "Helm"}
+    assert made["spec"]["storageClassName"] == "slow"
+    volume_made = site.cluster.get(Ref("PersistentVolume", PV))
+    assert volume_made is not None
+    assert volume_made["spec"]["csi"]["volumeAttributes"] == {"numberOfReplicas": "2"}

@@ -316,8 +316,10 @@ class Recovery:
             volume = job.volume
             owner = f"{volume.namespace}/{volume.workload_kind}/{volume.workload_name}"
             units.setdefault(owner if volume.workload_name else volume.key, []).append(job)
-        # The one with a command to verify goes last: it starts the workload for all.
-        return [sorted(unit, key=lambda job: bool(job.volume.verify_cmd)) for unit in units.values()]
+        # The one that may start it, and has a command to verify it, goes last: it does so for all.
+        return [
+            sorted(unit, key=lambda job: (job.volume.scale_up, bool(job.volume.verify_cmd))) for unit in units.values()
+        ]
 
     def _paused(self) -> list[str]:
         """Name the automation that stays paused, because a volume behind it is not recovered (CLR-041)."""
