@@ -10,7 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from cli.__main__ import app as factory
 from components.longhorn.recovery import RULES, Status, old_contract
 from components.longhorn.recovery.command_line import main
 from components.longhorn.recovery.single_file import archive, write
@@ -207,6 +209,22 @@ def test_a_reader_that_goes_away_is_no_traceback(single_file: Path, replicas: Pa
     command = f"{sys.executable} -I {single_file} scan {replicas} | true"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
     assert "Traceback" not in done.stderr
+
+
+def test_factory_recover_is_the_same_program(replicas: Path, fast_path: Path) -> None:
+    """Statuses and `--help` come through, and the single file can be had from there."""
+    runner = CliRunner()
+    for arguments, status in [
+        (["merge", str(replicas / NAME), str(fast_path / "image")], Status.RECOVERED),
+        (["compare", *map(str, sorted(replicas.iterdir()))], Status.WARNINGS),
+        (["merge", "nowhere", "image", "--json"], Status.BAD_INPUT),
+        (["scan", "--help"], 0),
+    ]:
+        done = runner.invoke(factory, ["recover", *arguments])
+        assert done.exit_code == status, done.output
+    assert "--incident" in runner.invoke(factory, ["recover", "scan", "--help"]).output
+    assert runner.invoke(factory, ["recover", "single-file", str(fast_path / "tool.pyz")]).exit_code == 0
+    assert (fast_path / "tool.pyz").read_bytes() == archive()
 
 
 class TestOldContract:

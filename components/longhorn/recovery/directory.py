@@ -162,7 +162,7 @@ class _Reader:
         if len(heads) != 1 and needs_head:
             self.find("head-ambiguous", f"there are {len(heads)} heads: {', '.join(heads) or 'none'}")
             return None
-        largest = max((self.status[head].st_size for head in heads), default=0)
+        largest = max((self.status[name].st_size for name in self.status if metadata.is_layer_name(name)), default=0)
         self.reconstructed = VolumeMeta(size=largest, head=heads[0] if heads else "", dirty=True)
         return self.reconstructed
 
