@@ -1,6 +1,6 @@
 """The agent is killed in front of each call to the system, and at random moments: the next run comes to the same end.
 
-By default in front of every fourth, another one each time; with `--long` of all.
+By default in front of every sixth, another one each time; with `--long` of all.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import random
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import pytest
 from components.host.agent import BOOTSTRAP, FrameParser, bundle, json_frame
 from components.host.agent.host import Host
 from components.host.args import HostStateArgs
-from tests.support.host_machine import Driver, tree
+from tests.support.host_machine import Driver, quick_directory, tree
 
 ROOT = Path(__file__).resolve().parents[2]
 OLD = {
@@ -49,18 +50,24 @@ WHOLE = {
 
 
 @pytest.fixture
-def template(tmp_path: Path) -> Path:
-    place = tmp_path / "template"
+def work() -> Iterator[Path]:
+    with quick_directory() as place:
+        yield place
+
+
+@pytest.fixture
+def template(work: Path) -> Path:
+    place = work / "template"
     (place / "etc").mkdir(parents=True)
     (place / "etc/hosts").write_text("127.0.0.1 localhost\n")
     (place / "etc/foreign.json").write_text('{"theirs": true}')
     return place
 
 
-def killed_at(template: Path, tmp_path: Path, documents: list[Any], first: int, step: int) -> list[dict[str, Any]]:
-    case = tmp_path / "case.json"
-    work = {"template": str(template), "work": str(tmp_path), "documents": documents, "first": first, "step": step}
-    case.write_text(json.dumps(work))
+def killed_at(template: Path, work: Path, documents: list[Any], first: int, step: int) -> list[dict[str, Any]]:
+    case = work / "case.json"
+    order = {"template": str(template), "work": str(work), "documents": documents, "first": first, "step": step}
+    case.write_text(json.dumps(order))
     command = [sys.executable, "-m", "tests.support.host_kills", str(case)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     return [json.loads(line) for line in done.stdout.splitlines()]
@@ -68,10 +75,10 @@ def killed_at(template: Path, tmp_path: Path, documents: list[Any], first: int, 
 
 @pytest.mark.parametrize("documents", [[NEW], [OLD, NEW], [NEW, {}]], ids=["create", "update", "delete"])
 def test_killed_in_front_of_each_call(
-    template: Path, tmp_path: Path, documents: list[Any], dice: random.Random, long_run: bool
+    template: Path, work: Path, documents: list[Any], dice: random.Random, long_run: bool
 ) -> None:
-    step = 1 if long_run else 4
-    first, *runs = killed_at(template, tmp_path, documents, dice.randint(1, step), step)
+    step = 1 if long_run else 6
+    first, *runs = killed_at(template, work, documents, dice.randint(1, step), step)
     reference = first["reference"]
     assert first["total"] > 50
     assert len(runs) >= first["total"] // step
@@ -86,9 +93,9 @@ def test_killed_in_front_of_each_call(
             assert run["torn"].get(path) in {None, *allowed}, f"{where}: {path}"
 
 
-def test_no_temporary_file_no_journal_no_lock_is_left(template: Path, tmp_path: Path) -> None:
+def test_no_temporary_file_no_journal_no_lock_is_left(template: Path, work: Path) -> None:
     """The reference of the test above is clean itself: it must not compare one mess with another."""
-    first, *_ = killed_at(template, tmp_path, [NEW], 1, 1000)
+    first, *_ = killed_at(template, work, [NEW], 1, 1000)
     left = {path for path in first["reference"]["end"] if "factory" in path}
     (mark,) = {path for path in left if path.startswith("var/lib/factory/steps/")}
     assert left == {"etc/foreign.json.factory-backup", "var/lib/factory", "var/lib/factory/steps", mark}
@@ -114,17 +121,17 @@ def answer(process: subprocess.Popen[bytes]) -> dict[str, Any]:
     raise AssertionError("the agent ended without an answer")
 
 
-def test_killed_at_random_moments(template: Path, tmp_path: Path, dice: random.Random, long_run: bool) -> None:
-    files = {f"/srv/{number}": {"content": f"{number}\n" * 500} for number in range(60)}
+def test_killed_at_random_moments(template: Path, work: Path, dice: random.Random, long_run: bool) -> None:
+    files = {f"/srv/{number}": {"content": f"{number}\n" * 500} for number in range(30)}
     document = HostStateArgs.model_validate({**NEW, "files": {**NEW["files"], **files}}).document()
     request = {"kind": "apply", "document": document, "resource": "role", "lock": {"holder": "test", "wait": 0}}
-    subprocess.run(["cp", "-a", str(template), str(tmp_path / "usual")], check=True)
+    subprocess.run(["cp", "-a", str(template), str(work / "usual")], check=True)
     began = time.monotonic()
-    answer(agent(tmp_path / "usual", request))
+    answer(agent(work / "usual", request))
     usual = time.monotonic() - began
     interrupted = 0
     for turn in range(100 if long_run else 10):
-        root = tmp_path / f"run-{turn}"
+        root = work / f"run-{turn}"
         subprocess.run(["cp", "-a", str(template), str(root)], check=True)
         process = agent(root, request)
         time.sleep(usual * (0.3 + 0.7 * dice.random()))

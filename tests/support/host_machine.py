@@ -6,7 +6,11 @@ They refuse what the real ones refuse (an unknown package, a unit that is not th
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -310,6 +314,17 @@ class Driver:
         """What a second run would do, and what stands against it."""
         planning = self.plan(desired)
         return [action.public() for action in planning.actions] + [dict(each) for each in planning.problems]
+
+
+@contextmanager
+def quick_directory() -> Iterator[Path]:
+    """A directory in memory where there is one: these tests sync hundreds of files, and the disk proves nothing."""
+    memory = Path("/dev/shm")
+    place = Path(tempfile.mkdtemp(prefix="factory-", dir=memory if os.access(memory, os.W_OK) else None))
+    try:
+        yield place
+    finally:
+        shutil.rmtree(place)
 
 
 def tree(root: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pytest
 
 from components.host.agent.errors import AgentError
 from components.host.agent.runner import Done
-from tests.support.host_machine import Driver, Machine, tree
+from tests.support.host_machine import Driver, Machine, quick_directory, tree
 
 PACKAGES: dict[str, tuple[str, str | None]] = {"nginx": ("1.22", "nginx.service"), "jq": ("1.6", None)}
 WEB: dict[str, Any] = {
@@ -232,15 +232,20 @@ def mortal(root: Path, point: int, *, behind: bool) -> Mortal:
 
 
 @pytest.mark.parametrize("behind", [False, True], ids=["in-front-of", "behind"])
-def test_killed_at_every_command(tmp_path: Path, behind: bool) -> None:
-    (tmp_path / "reference").mkdir()
-    reference = mortal(tmp_path / "reference", 0, behind=behind)
+def test_killed_at_every_command(behind: bool) -> None:
+    with quick_directory() as folder:
+        killed_at_every_command(folder, behind=behind)
+
+
+def killed_at_every_command(folder: Path, *, behind: bool) -> None:
+    (folder / "reference").mkdir()
+    reference = mortal(folder / "reference", 0, behind=behind)
     whole = Driver.on(reference)
     whole.apply(WEB)
     assert reference.done > 10
     assert reference.units["nginx.service"]["starts"] == 2  # the package's, and one for the changed file
     for point in range(1, reference.done + 1):
-        root = tmp_path / str(point)
+        root = folder / str(point)
         root.mkdir()
         machine = mortal(root, point, behind=behind)
         with pytest.raises(Killed):
@@ -249,6 +254,6 @@ def test_killed_at_every_command(tmp_path: Path, behind: bool) -> None:
         survivor.apply(WEB)
         assert survivor.pending(WEB) == [], point
         assert survivor.owned == whole.owned, point
-        assert tree(root) == tree(tmp_path / "reference"), point
+        assert tree(root) == tree(folder / "reference"), point
         assert {name for name, unit in machine.units.items() if unit["active"]} == set(machine.units), point
         assert machine.units["nginx.service"]["starts"] in {2, 3}, point

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +12,7 @@ from hypothesis import strategies as st
 
 from components.host.agent.errors import AgentError
 from components.host.agent.host import Host
-from tests.support.host_machine import Driver, Machine, tree
+from tests.support.host_machine import Driver, Machine, quick_directory, tree
 
 PACKAGES: dict[str, tuple[str, str | None]] = {
     "nginx": ("1.22", "nginx.service"),
@@ -125,15 +121,6 @@ SYSTEM_KINDS: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
-@contextmanager
-def directory() -> Iterator[Path]:
-    place = Path(tempfile.mkdtemp())
-    try:
-        yield place
-    finally:
-        shutil.rmtree(place)
-
-
 def prepared(root: Path) -> Path:
     """A tree with foreign files in it."""
     (root / "etc").mkdir(exist_ok=True)
@@ -153,7 +140,7 @@ def settle(driver: Driver, document: dict[str, Any]) -> None:
 def test_a_real_tree_settles_and_is_given_back(first: dict[str, Any], second: dict[str, Any]) -> None:
     first.pop("steps", None)
     second.pop("steps", None)
-    with directory() as root:
+    with quick_directory() as root:
         before = tree(prepared(root))
         driver = Driver(Host(str(root)))
         settle(driver, first)
@@ -175,7 +162,7 @@ def test_a_real_tree_settles_and_is_given_back(first: dict[str, Any], second: di
     st.fixed_dictionaries({}, optional={**FILE_KINDS, **SYSTEM_KINDS}),
 )
 def test_a_machine_settles(first: dict[str, Any], second: dict[str, Any]) -> None:
-    with directory() as root:
+    with quick_directory() as root:
         machine = Machine(root, PACKAGES)
         prepared(root)
         driver = Driver.on(machine)
@@ -190,7 +177,7 @@ def test_a_machine_settles(first: dict[str, Any], second: dict[str, Any]) -> Non
 @given(st.fixed_dictionaries({}, optional=FILE_KINDS), st.randoms(use_true_random=False))
 def test_any_tree_is_either_refused_untouched_or_settles(document: dict[str, Any], dice: Any) -> None:
     """Whatever stands where an item should be: a plan with problems touches nothing, any other one settles."""
-    with directory() as root:
+    with quick_directory() as root:
         prepared(root)
         for path in [path for kind in ("directories", "links", "files") for path in document.get(kind, {})]:
             place = root / path.lstrip("/")
