@@ -156,3 +156,12 @@ def test_the_output_is_sparse(source: Path, tmp_path: Path) -> None:
     merge(source, image)
     data = sum(any(RIGHT[at : at + BLOCK]) for at in range(0, len(RIGHT), BLOCK)) * BLOCK
     assert data <= image.stat().st_blocks * 512 <= data + 4 * BLOCK
+
+
+def test_an_image_of_other_terms_is_no_result(source: Path, tmp_path: Path) -> None:
+    image = tmp_path / "image"
+    merge(source, image)
+    for options in (MergeOptions(zero_unreadable=True), MergeOptions(stream_sha256=True)):
+        with pytest.raises(RefusedError) as caught:
+            merge(source, image, options)
+        assert caught.value.code == "output-exists"

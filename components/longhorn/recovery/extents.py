@@ -99,7 +99,7 @@ class LayerFile:
         """Return the ranges that exist, ascending, rounded to whole blocks and joined. Raises OSError."""
         if self.method == "whole":
             return _joined(iter([(0, self.size)]))
-        return _joined(self._fiemap() if self.method == "fiemap" else self._seek())
+        return self._named(_joined(self._fiemap() if self.method == "fiemap" else self._seek()))
 
     def ranges(self) -> Iterator[Range]:
         """Return the extents, or the whole file where the file system does not tell."""
@@ -127,6 +127,13 @@ class LayerFile:
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
+
+    def _named(self, ranges: Iterator[Range]) -> Iterator[Range]:
+        """Say in an error whose extents these are."""
+        try:
+            yield from ranges
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self.path)) from error
 
     def _find_method(self) -> str:
         if fcntl is not None:

@@ -20,6 +20,8 @@ from . import manifest as manifests
 from .copying import Copy, CopyOptions
 from .directory import read_replica
 from .errors import DamagedError, RecoveryError, RefusedError, Status
+from .extents import LayerFile
+from .files import sync_folder
 from .findings import Finding, Severity, Verdict
 from .guards import refuse_output
 from .inspection import SMALLEST_SUSPECT, inspect
@@ -178,6 +180,11 @@ class _Job:
     found: list[Finding] = field(default_factory=list)
     resumed_at: int = 0
 
+    @property
+    def _identity(self) -> dict[str, Any]:
+        """What makes two merges the same: one that took unreadable bytes for zeros is no start for one that may not."""
+        return {**self.plan.identity(), "zero_unreadable": self.options.zero_unreadable}
+
     def to_stream(self) -> MergeResult:
         """Write the image to standard output."""
         content, unreadable = self._copy(StreamTarget(sys.stdout.fileno()), verify=False)
@@ -219,16 +226,17 @@ class _Job:
             self._write_manifest(manifest, content, unreadable, verified=self.options.verify)
             self.observer.step("described")
             partial.replace(output)
+            sync_folder(output.parent)
             self.observer.step("named")
             journal.remove()
         return self._result(str(output), content, unreadable, manifest=manifest, verified=self.options.verify)
 
     def _continue_at(self, journal: Journal, partial: Path) -> Checkpoint:
         """Return where an earlier run of the same merge had come, and begin a new journal if there is none."""
-        checkpoint = journal.last(self.plan.identity())
+        checkpoint = journal.last(self._identity)
         if checkpoint is not None and partial.exists() and partial.stat().st_size == self.plan.volume_size:
             return checkpoint
-        journal.begin(self.plan.identity())
+        journal.begin(self._identity)
         self.observer.step("journal")
         return _NOTHING
 
@@ -266,21 +274,24 @@ class _Job:
         return content, tuple(copy.unreadable)
 
     def _refuse_changed_source(self) -> None:
-        changed = [source for source in self.volume.sources if getattr(source, "changed", bool)()]
-        if changed:
-            name = getattr(changed[0], "path", self.replica.path)
-            raise RecoveryError("source-changed", f"{name} was changed while it was read; stop what uses it")
+        for source in self.volume.sources:
+            if isinstance(source, LayerFile) and source.changed():
+                raise RecoveryError("source-changed", f"{source.path} was changed while it was read; stop what uses it")
 
     def _reuse(self, output: Path, path: Path) -> MergeResult:
         """Return an image that is there already, if it is the complete result of the same merge (LHR-052, DEF-09)."""
         known = manifests.read_manifest(path) if output.is_file() else None
-        if known is None or known["identity"] != self.plan.identity() or output.stat().st_size != self.plan.volume_size:
+        if known is None or known["identity"] != self._identity or output.stat().st_size != self.plan.volume_size:
             raise RefusedError(
                 "output-exists", f"{output} exists and is not this merge's result; --overwrite replaces it"
             )
         if digest_of_file(output, self.observer) != known["content"]["sha256"]:
             raise RefusedError(
                 "output-exists", f"{output} exists and differs from its manifest; --overwrite replaces it"
+            )
+        if self.options.stream_sha256 and known["content"]["stream_sha256"] is None:
+            raise RefusedError(
+                "output-exists", f"{output} exists and was made without --sha256; --overwrite replaces it"
             )
         content = Content(**{key: known["content"][key] for key in ("sha256", "data_bytes", "stream_sha256")})
         unreadable = tuple(Unreadable(**piece) for piece in known["unreadable"])
@@ -305,6 +316,7 @@ class _Job:
                 self.replica,
                 self.plan,
                 content,
+                identity=self._identity,
                 until=self.options.until,
                 verified=verified,
                 unreadable=unreadable,

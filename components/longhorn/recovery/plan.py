@@ -42,7 +42,7 @@ class Plan:
     total: int
 
     def identity(self) -> dict[str, Any]:
-        """Return what makes two merges the same: the order of the layers, their extents and times, and the mode."""
+        """Return what decides the content: the order of the layers, their extents and times, and the mode."""
         return {
             "format": 1,
             "size": self.volume_size,
