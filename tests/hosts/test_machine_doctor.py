@@ -1,4 +1,4 @@
-"""`./factory doctor hosts` on a real machine: facts, checks, causes; a machine that does not answer is one clean line."""
+"""`./factory doctor hosts` on a real machine: facts, checks, causes; one that does not answer is one clean line."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_machine_that_does_not_answer_is_named(machine: Machine, project: Proj
     assert len(done.stdout.splitlines()) == 1
 
 
-def test_an_unknown_host_is_bad_input(machine: Machine, project: Project) -> None:
-    project.configure("site", site(machine))
+def test_an_unknown_host_is_bad_input(running_machine: Machine, project: Project) -> None:
+    project.configure("site", site(running_machine))
     done = project.factory("doctor", "hosts", "gatway", "--stack", "site", check=False)
     assert (done.returncode, "Did you mean `gateway`?" in done.stderr) == (2, True)
