@@ -111,7 +111,9 @@ class StepArgs(Model):
         json_schema_extra=about("section 3"),
     )
     environment: dict[Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], str] = Field(
-        default={}, description="Variables beside a minimal environment.", json_schema_extra=about("section 3")
+        default={},
+        description="Variables beside a minimal environment, which has the root prefix as FACTORY_ROOT.",
+        json_schema_extra=about("section 3"),
     )
     directory: AbsolutePath | None = Field(
         default=None, description="Where it runs. Default: the root.", json_schema_extra=about("section 3")

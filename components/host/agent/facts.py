@@ -131,10 +131,16 @@ def step_fact(host: Host, entry: Mapping[str, Any], resource: str, name: str) ->
         fact["ran_for"] = mark.strip() if mark else None
     for guard in ("unless", "only_if"):
         if guard in entry and not fact.get("created"):
-            fact[guard] = host.run(
-                entry[guard], environment=entry.get("environment"), directory=host.path(entry.get("directory", "/"))
-            ).status
+            fact[guard] = host.run(entry[guard], **step_surroundings(host, entry)).status
     return fact
+
+
+def step_surroundings(host: Host, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the environment and the directory of a step's command and guards."""
+    return {
+        "environment": {"FACTORY_ROOT": host.root or "/", **entry.get("environment", {})},
+        "directory": host.path(entry.get("directory", "/")),
+    }
 
 
 def read_journal(host: Host, resource: str) -> dict[str, Any] | None:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from .plan import Action
 
 _MODE, _DIRECTORY_MODE = 0o600, 0o700
-SERVING = ("start", "stop", "restart", "reload")
-"""What a service gets at the end, and what is owed to it after a kill."""
+SERVING = ("start", "stop", "restart", "reload", "run", "maybe")
+"""What services and steps get for a change, and what is owed to them after a kill."""
 
 
 class Journal:
@@ -45,7 +45,7 @@ class Journal:
         self._write(actions, served=[item for item in self._before["served"] if item not in again])
 
     def served(self, item: str) -> None:
-        """Note that a service was restarted. Not synced: at worst it restarts once more."""
+        """Note that a service restarted or a step ran. Not synced: at worst it does once more."""
         self._append({"served": [item]})
 
     def changing(self, item: str) -> None:

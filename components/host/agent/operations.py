@@ -200,8 +200,7 @@ class Operations:
             entry["run"],
             timeout=float(entry.get("timeout", 300)),
             stdin=entry["stdin"].encode("utf-8", "surrogatepass") if "stdin" in entry else None,
-            environment={"FACTORY_ROOT": self._host.root or "/", **entry.get("environment", {})},
-            directory=self._host.path(entry.get("directory", "/")),
+            **facts.step_surroundings(self._host, entry),
             may_cancel=True,
         )
         if done.status != 0:

@@ -19,6 +19,11 @@ CHANGING = ("create", "update", "delete", "run")
 """What makes services restart."""
 
 
+def is_unit_file(field: str) -> bool:
+    """Whether a changed field of a unit is its file or a drop-in, for which it must restart."""
+    return field == "unit" or field.startswith("drop_ins.")
+
+
 class Action:
     """What happens to one item."""
 
@@ -48,7 +53,7 @@ class Action:
     def matters(self) -> bool:
         """Whether its change restarts services and triggers steps; a mere mark of a unit does not."""
         if self.item.startswith("units:") and self.do == "update":
-            return any(field == "unit" or field.startswith("drop_ins.") for field in self.changes)
+            return any(map(is_unit_file, self.changes))
         return self.do in CHANGING
 
     def targets(self) -> list[str]:

@@ -6,7 +6,7 @@ import hashlib
 
 from . import names, rendering
 from .errors import Refusal
-from .plan import Planning, file_change, text_content
+from .plan import Planning, file_change, is_unit_file, text_content
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 RUNNING = ("active", "activating", "reloading")
 _ENABLED = ("enabled", "alias", "enabled-runtime")
-_NOT_ENABLED = ("disabled", "static", "indirect", "generated", "transient", "masked", "masked-runtime", "", "linked")
 _CANNOT = ("static", "indirect", "generated", "transient")
 _NOTHING: dict[str, Any] = {"load": "not-found", "active": "inactive", "enabled": "", "stale": False}
 
@@ -52,19 +51,21 @@ def _unit(planning: Planning, name: str, entry: Mapping[str, Any], calls: dict[s
     operations: list[Operation] = []
     for field, sections in sorted(texts.items()):
         path = _path(name, field)
-        change = file_change(planning, path, {}, text_content(rendering.unit(sections)))
-        if change:
-            there = planning.file(path) or {}
-            changes[field] = [there.get("sha256"), change[2][0][2].sha256 if change[2][0][0] == "write" else None]
-            operations += change[2]
+        content = text_content(rendering.unit(sections))
+        _, differs, work = file_change(planning, path, {}, content) or ("", {}, [])
+        if work and work[0][0] == "write":
+            changes[field] = [(planning.file(path) or {}).get("sha256"), content.sha256]
+        else:
+            changes.update(differs)  # only its mode or owner: systemd has nothing to read again
+        operations += work
     ours = planning.owned.get("units", {}).get(name) or {}
     for field in sorted(set(ours.get("files", ())) - set(texts)):
         if planning.file(_path(name, field)):
             changes[field] = [planning.file(_path(name, field))["sha256"], None]
             operations.append(("remove", _path(name, field)))
     _missing(planning, fact, own)
-    new_files = bool(operations)
-    if fact["stale"] and not operations:
+    new_files = any(map(is_unit_file, changes))
+    if fact["stale"] and not new_files:
         changes["stale"] = [True, False]
     _marks(name, entry, fact, changes, calls, files_change=new_files or fact["load"] == "not-found")
     if changes:
@@ -177,15 +178,15 @@ def steps(planning: Planning, stage: str) -> None:
         if not ready:
             planning.refuse(f"steps:{left[0]}", "the steps wait for each other: break the circle in after")
             return
-        for name in ready[:1]:
-            _step(planning, name, wanted[name])
-            done.add(name)
+        _step(planning, ready[0], wanted[ready[0]])
+        done.add(ready[0])
 
 
 def _step(planning: Planning, name: str, entry: Mapping[str, Any]) -> None:
     item = f"steps:{name}"
     fact = planning.fact("steps", name) or {}
-    triggers = [ref for ref in entry.get("on_change", ()) if ref in planning.changed() | set(planning.owed)]
+    changed = planning.changed() | (set() if item in planning.served else set(planning.owed))
+    triggers = [ref for ref in entry.get("on_change", ()) if ref in changed]
     unsure = [ref for ref in entry.get("on_change", ()) if ref in planning.unsure()]
     if entry.get("on_change") and not triggers and not unsure:
         return

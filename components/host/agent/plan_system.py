@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from .plan import Operation
 
-_HOMES = "/home"
-
 
 def repositories(planning: Planning, name: str, entry: Mapping[str, Any]) -> None:
     """Plan a repository: its key, its entry. What it offers is read once, when the last one is in place."""
