@@ -49,8 +49,9 @@ class ProxmoxNotesProvider(dynamic.ResourceProvider):
         from .proxmox_plan import plan  # noqa: PLC0415 - the program that declares the resource needs none of it
 
         planned = plan(work.args, work.find_out(), olds.get("labels") or {}, former_block=olds.get("block"))
-        _tell(planned.warnings)
-        _tell(f"{name}: {said}" for name, several in planned.problems.items() for said in several)
+        _tell(planned.messages)
+        _warn(planned.warnings)
+        _warn(f"{name}: {said}" for name, several in planned.problems.items() for said in several)
         failures = [dynamic.CheckFailure("guests", said) for said in planned.failures]
         return dynamic.CheckResult(given | planned.as_inputs(), failures)
 
@@ -79,10 +80,10 @@ class ProxmoxNotesProvider(dynamic.ResourceProvider):
         try:
             found = work.look()
         except ProxmoxError as error:
-            _tell([f"{error}; the notes are taken to be as they were"])
+            _warn([f"{error}; the notes are taken to be as they were"])
             return dynamic.ReadResult(id_, dict(props))
         there = seen(work.args, found, props.get("labels") or {}, props.get("notes") or {})
-        _tell(there.warnings)
+        _warn(there.warnings)
         outs = {**props, "labels": there.labels, "routes": there.routes, "notes": there.notes}
         # As inputs too: only so does the preview of the repair show it line by line.
         return dynamic.ReadResult(id_, outs, {key: value for key, value in outs.items() if key not in _RESULTS})
@@ -154,7 +155,7 @@ def _work(props: Mapping[str, Any]) -> "Work":
     from .proxmox_work import Login, Work  # noqa: PLC0415 - the program that declares the resource needs none of it
 
     login = Login(props.get("private_key"), props.get("passphrase"))
-    return Work(_validated(props), str(props.get("token_secret") or ""), login)
+    return Work(_validated(props), str(props.get("token_secret") or ""), login, tell=lambda line: _tell([line]))
 
 
 def _validated(props: Mapping[str, Any]) -> ProxmoxNotesArgs:
@@ -203,10 +204,14 @@ def _failures(error: ValidationError) -> list[dynamic.CheckFailure]:
 
 
 def _tell(lines: Iterable[str]) -> None:
-    """Warn: what the provider's process writes here, the engine shows among its messages."""
+    """Say something: what the provider's process writes here, the engine shows among its messages."""
     for line in lines:
-        sys.stderr.write(f"warning: {line}\n")
+        sys.stderr.write(f"{line}\n")
     sys.stderr.flush()
+
+
+def _warn(lines: Iterable[str]) -> None:
+    _tell(f"warning: {line}" for line in lines)
 
 
 @contextmanager

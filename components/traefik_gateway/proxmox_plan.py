@@ -13,7 +13,7 @@ from typing import Any, Final
 from .args_notes import ProxmoxNotesArgs, WhenEmpty
 from .discovery import DiscoveryError, Reason
 from .findings import Finding, Level
-from .labels import Container, parse
+from .labels import Container, LabelModel, parse
 from .lint import Prediction, predict
 from .notes import Label, NotesError, NotesUpdate, extract, find_block, render_block, same_text, strip, update
 from .plugin import Guest as Read
@@ -83,6 +83,8 @@ class Plan:
     warnings: tuple[str, ...]
     failures: tuple[str, ...]
     """What makes the plan impossible."""
+    messages: tuple[str, ...] = ()
+    """How much was found on each guest, and what it comes to (TPX-46, TPX-61)."""
 
     def as_inputs(self) -> dict[str, Any]:
         """Give what a preview shows, as plain values."""
@@ -141,7 +143,7 @@ def plan(
     warnings += [f"{name}: {reason}" for name, reason in {**where.resting, **where.dismissed}.items()]
     problems: dict[str, list[str]] = {}
     labels: dict[str, Labels] = {name: previous[name] for name in args.guests if name in previous}
-    models = {}
+    models: dict[str, LabelModel] = {}
     for name in where.asked:
         containers = found.containers[name]
         if isinstance(containers, DiscoveryError):
@@ -156,13 +158,15 @@ def plan(
     findings = [finding for one in transformed.values() for finding in one.findings]
     failures = [str(finding) for finding in findings if _is_fatal(finding)]
     for name, one in transformed.items():
-        warnings += [f"{name}: {finding}" for finding in one.findings if finding.level is Level.WARNING]
+        warnings += [f"{name}: {_said(finding)}" for finding in one.findings if finding.level is Level.WARNING]
         if one.errors:
             problems[name] = [str(finding) for finding in one.errors if not _is_fatal(finding)]
         elif one.labels or args.guests[name].when_empty is WhenEmpty.CLEAR:
             labels[name] = dict(one.labels)
     labels |= {name: {} for name in where.dismissed}
-    return _predicted(args, found, Plan(labels, {}, problems, tuple(warnings), tuple(failures)), former_block)
+    said = tuple(_message(args, name, model, labels.get(name, {})) for name, model in models.items())
+    so_far = Plan(labels, {}, problems, tuple(warnings), tuple(failures), said)
+    return _predicted(args, found, so_far, former_block)
 
 
 def new_notes(
@@ -255,7 +259,7 @@ def _predicted(args: ProxmoxNotesArgs, found: Found, so_far: Plan, former_block:
                 problems.setdefault(name, []).append(str(error))
         texts.append(_as_read(args, guest, text))
     prediction = predict(texts, parse_version(args.plugin_version))
-    warnings += [str(finding) for finding in prediction.findings if finding.level is not Level.NOTICE]
+    warnings += [_said(finding) for finding in prediction.findings if finding.level is not Level.NOTICE]
     return replace(so_far, routes=routes_of(prediction), problems=problems, warnings=tuple(dict.fromkeys(warnings)))
 
 
@@ -276,6 +280,16 @@ def _as_read(args: ProxmoxNotesArgs, guest: Guest, text: str) -> Read:
         (address if known else f"<address of {guest.name}>",),
         guest.kind.value,
     )
+
+
+def _message(args: ProxmoxNotesArgs, name: str, model: LabelModel, labels: Labels) -> str:
+    result = parse([Container(name, labels)]).counts
+    return f"{name} (VMID {args.guests[name].vmid}): {model.discovered}. {result}"
+
+
+def _said(finding: Finding) -> str:
+    """Write a finding among warnings: there, only an error needs to say what it is."""
+    return str(finding).removeprefix(f"{Level.WARNING}: ")
 
 
 def _is_fatal(finding: Finding) -> bool:

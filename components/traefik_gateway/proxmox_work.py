@@ -40,6 +40,8 @@ class Work:
     login: Login = field(default_factory=Login)
     api: Api = ProxmoxClient
     connect: Connect = SshTransport
+    tell: Callable[[str], object] = lambda _line: None
+    """Takes a line about each guest that was written."""
 
     def find_out(self) -> Found:
         """Ask the cluster and the machines as far as they answer; none of them stops a plan (TPX-255)."""
@@ -109,6 +111,8 @@ class Work:
         done = change_notes(
             api, guest, lambda text: new_notes(self.args, name, labels, text, former_block=former_block)
         )
+        if done.changed:
+            self.tell(f"Updated Proxmox notes for {name} (VMID {vmid}) with {len(labels)} Traefik labels")
         return {
             "vmid": vmid,
             "node": guest.node,

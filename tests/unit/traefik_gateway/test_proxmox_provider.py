@@ -12,6 +12,7 @@ from pulumi.runtime.rpc import UNKNOWN
 
 from components.traefik_gateway import proxmox_notes
 from components.traefik_gateway.provider import ProxmoxNotesProvider
+from tests.support.labels import example
 from tests.support.proxmox import HUMAN, TOKEN_ID, Cluster, FaultyProxy, notes_values, router
 
 BEGIN = "<!-- factory labels begin gateway -->"
@@ -197,6 +198,22 @@ def test_two_stacks_share_the_notes_of_one_guest(pve: Cluster, stack: Stack) -> 
     stack.destroy()
     other.up(other_values)
     assert "factory labels begin other" in pve.notes(106)
+
+
+def test_what_is_said(pve: Cluster, stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    """TPX-46, TPX-61, TPX-116, TPX-140, TPX-145: the documented messages, and only for what was done."""
+    pve.guest(106, "homelab", HUMAN)
+    containers = {container.name: dict(container.labels) for container in example()}
+    stack.up(notes_values(pve, homelab={"vmid": 106, "containers": containers}))
+    found = "homelab (VMID 106): Found 26 Traefik labels across 2 containers."
+    said = capsys.readouterr().err.splitlines()
+    assert [line for line in said if not line.startswith("warning: ")] == [
+        f"{found} Parsed 13 labels (2 routers, 1 services, 0 middlewares)",
+        "Updated Proxmox notes for homelab (VMID 106) with 13 Traefik labels",
+    ]
+    assert sum("(TPX-174)" in line and line.count("warning") == 1 for line in said) == 2
+    stack.up(notes_values(pve, homelab={"vmid": 106, "containers": containers}))
+    assert "Updated" not in capsys.readouterr().err
 
 
 # What a person or another tool wrote.
