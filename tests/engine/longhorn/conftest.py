@@ -46,7 +46,7 @@ def definitions() -> Iterator[Document]:
         }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def cluster(sandbox: Endpoints) -> Iterator[KubernetesCluster]:
     """The API server with Longhorn's kinds and its managers; both go again."""
     opened = open_cluster(sandbox.kubernetes.kubeconfig)
@@ -64,6 +64,7 @@ def cluster(sandbox: Endpoints) -> Iterator[KubernetesCluster]:
     finally:
         opened.delete(Ref("CSIDriver", "driver.longhorn.io"))
         opened.delete(Ref("Namespace", NAMESPACE))
+        until(lambda: opened.get(Ref("Namespace", NAMESPACE)) is None, 60)
         for definition in made:
             opened._ask("DELETE", f"{path}/{definition['metadata']['name']}", {}, {})
 
