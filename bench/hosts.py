@@ -31,6 +31,7 @@ LATENCIES = (20, 80)
 """Milliseconds added to a round trip."""
 MANY = (5, 20)
 _SECONDS = 600
+_WATCHES, _WATCHES_OF_OTHERS = 16, 128
 
 
 class Factory(Peer):
@@ -116,7 +117,20 @@ def _running(folder: Path, number: int) -> Iterator[list[Machine]]:
     if not seed.exists():
         units_seed(seed)
     with ExitStack() as stack:
+        stack.enter_context(_watches_for(number))
         yield [stack.enter_context(machines.running(f"bench{count}", seeds=[seed])) for count in range(number)]
+
+
+@contextmanager
+def _watches_for(number: int) -> Iterator[None]:
+    """Let so many machines watch files at once; the kernel's usual limit is enough for a handful."""
+    limit = Path("/proc/sys/fs/inotify/max_user_instances")
+    before = int(limit.read_text())
+    limit.write_text(str(max(before, _WATCHES_OF_OTHERS + number * _WATCHES)))
+    try:
+        yield
+    finally:
+        limit.write_text(str(before))
 
 
 def _starts(everybody: Sequence[tuple[Peer, int]], note: Callable[[str], None]) -> Iterator[Row]:
