@@ -110,7 +110,7 @@ def test_it_asks_for_what_the_components_import_only(wheel: Path) -> None:
     assert asked == set(declared)
     imported = {name for file in (ROOT / "components").rglob("*.py") for name in imports(file)}
     needed = (imported - sys.stdlib_module_names) | PROVIDER_ONLY
-    names = {re.split("[=><]", name)[0].replace("-", "_") for name in declared}
+    names = {re.split(r"[\[=><]", name)[0].replace("-", "_") for name in declared}
     assert needed == {MODULES.get(name, name) for name in names}
 
 
