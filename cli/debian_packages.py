@@ -18,6 +18,8 @@ TEST_MACHINES = {
     "ip": "iproute2",
     "nft": "nftables",
     "gpg": "gnupg",
+    # What a recovery on a machine runs.
+    "rsync": "rsync",
 }
 """What test machines are made of, each program with the package that brings it."""
 GATEWAY_PROGRAMS = {
