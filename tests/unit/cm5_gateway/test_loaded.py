@@ -122,8 +122,8 @@ def test_dnsmasq_takes_its_file_and_answers_the_segment_only(tmp_path: Path) -> 
     said = on_networks(
         f"""
 dnsmasq --test --conf-file={file} 2>/dev/null
-dnsmasq --no-daemon --no-ping --conf-file={file} --user=root --pid-file={tmp_path}/pid --dhcp-leasefile={tmp_path}/leases \\
-    2>{tmp_path}/log &
+dnsmasq --no-daemon --no-ping --conf-file={file} --user=root --pid-file={tmp_path}/pid \\
+    --dhcp-leasefile={tmp_path}/leases 2>{tmp_path}/log &
 server=$!
 for _ in $(seq 50); do ss -Hlnu 'sport = :53' | grep -q 10.0.1.1 && break; sleep 0.1; done
 ask() {{ dig +time=2 +tries=1 "$@"; }}
@@ -146,8 +146,8 @@ def test_a_device_gets_its_address_and_no_way_out(tmp_path: Path) -> None:
     client = Path(__file__).parent / "dhcp_client.py"
     said = on_networks(
         f"""
-dnsmasq --no-daemon --no-ping --conf-file={file} --user=root --pid-file={tmp_path}/pid --dhcp-leasefile={tmp_path}/leases \\
-    2>{tmp_path}/log &
+dnsmasq --no-daemon --no-ping --conf-file={file} --user=root --pid-file={tmp_path}/pid \\
+    --dhcp-leasefile={tmp_path}/leases 2>{tmp_path}/log &
 server=$!
 for _ in $(seq 50); do ss -Hlnu 'sport = :67' | grep -q . && break; sleep 0.1; done
 python3 {client} field 02:00:5e:00:53:10
