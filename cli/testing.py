@@ -24,7 +24,8 @@ RESULTS = Path("docs", "test-results.md")
 
 def run(arguments: Sequence[str], *, long: bool, report: Report) -> int:
     """Get the tools, run pytest, and return its exit status; a long run is put on record. Raises ToolError."""
-    toolchain.ensure(["pulumi", VAULT_PLUGIN, *BACKEND_TOOLS, "kubectl"], report)
+    # Traefik takes minutes to build and is asked by long tests alone.
+    toolchain.ensure(["pulumi", VAULT_PLUGIN, *BACKEND_TOOLS, "kubectl", *(["traefik"] if long else [])], report)
     provide_ssh_server(report)
     provide_gateway_programs(report)
     provide_test_machines(report)

@@ -117,10 +117,9 @@ def _authority(
     name: str, gateway: Gateway, credentials: Credentials, opts: pulumi.ResourceOptions
 ) -> pulumi.Output[str]:
     """Read the authority's certificate, which stays the same once it is made."""
-    # Imported here: a gateway without an authority needs no such package.
-    from pulumi_command import remote  # noqa: PLC0415
+    from pulumi_command import remote  # noqa: PLC0415 - a gateway without an authority needs no such package
 
-    from ..host import command_connection  # noqa: PLC0415
+    from ..host import command_connection  # noqa: PLC0415 - the same
 
     directory = authority_directory(gateway)
     return remote.Command(

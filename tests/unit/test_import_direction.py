@@ -18,7 +18,12 @@ MAY_IMPORT = {
     "sandbox": {"toolchain", "sandbox", "cli", "stacks", "components", "policies"},
     "cli": {"toolchain", "sandbox", "cli", "stacks", "components", "policies"},
 }
-PURE_FILES = ("args.py", "render.py", "render_*.py", "checks.py", "naming.py", "model.py", "platform.py", "app.py")
+PURE_FILES = (
+    *("args.py", "render.py", "render_*.py", "checks.py", "naming.py", "model.py", "platform.py", "app.py"),
+    # The label model of the Traefik gateway.
+    *("schema*.py", "labels.py", "routers.py", "passthrough.py", "keep_list.py", "transform.py", "streams.py"),
+    *("plugin.py", "lint.py"),
+)
 PROVIDERS = ("pulumi", "pulumi_kubernetes", "pulumi_vault", "pulumi_postgresql", "pulumi_command", "pulumi_gcp")
 OUTSIDE = (
     "os",

@@ -12,9 +12,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 TEXTS = (".py", ".sh", ".md", ".toml", ".yaml", ".yml", ".txt", ".go", ".mod", "")
 # What a program's author leaves behind: folders of a person's or a build machine's own, and package mirrors.
-MACHINE_PATH = re.compile(r"(?<![\w.$}/])/(?:root|work|home/(?!op/|sandbox\b)[a-z]\w*|Users/\w+)/")
+MACHINE_PATH = re.compile(r"(?<![\w.$}/])/(?:root|work|home/(?!op/|cabin/|sandbox\b)[a-z]\w*|Users/\w+)/")
 PACKAGE_HOST = re.compile(r"(?:index-url|GOPROXY|registry)\s*[=:]\s*[\"']?https?://", re.IGNORECASE)
-BARE_NOQA = re.compile(r"#\s*noqa(?!:\s*[A-Z]+\d+(?:,\s*[A-Z]+\d+)*\s+(?:-\s+)?[(\w])")
+BARE_NOQA = re.compile(r"#\s*noqa(?!:\s*[A-Z]+\d+(?:,\s*[A-Z]+\d+)*\s+(?:-\s+)?[(`\w])")
 BARE_IGNORE = re.compile(r"#\s*type:\s*ignore(?!\[[a-z-]+(?:,\s*[a-z-]+)*\])")
 
 
@@ -70,7 +70,9 @@ def test_each_go_module_has_its_sums(texts: list[Path]) -> None:
 
 
 def test_no_file_names_a_machine(texts: list[Path]) -> None:
-    assert list(lines_with(MACHINE_PATH, texts)) == []
+    # The described lab's graph has the paths of its machines, as its stack file gives them.
+    ours = [file for file in texts if file.name != "lab.yaml"]
+    assert list(lines_with(MACHINE_PATH, ours)) == []
     assert list(lines_with(PACKAGE_HOST, texts)) == []
 
 
