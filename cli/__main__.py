@@ -204,7 +204,7 @@ def run_tests(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="The benchmark: engine, merge.")],
+    name: Annotated[str, typer.Argument(help="The benchmark: engine, hosts, labels, merge.")],
     quick: Annotated[bool, typer.Option("--quick", help="Fewer and smaller cases.")] = False,
     as_json: JsonOption = False,
 ) -> None:

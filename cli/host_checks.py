@@ -16,6 +16,7 @@ from cli.configuration import refused
 from cli.errors import InputError
 from cli.session import Report, open_session
 from cli.stack import Stack
+from components.cm5_gateway.machine import machine_of
 from components.host.checks import CheckResult, expected_of, judge
 from components.host.machine_args import LOGIN_SECRETS, MachineArgs
 from components.host.pool import HostPool
@@ -25,6 +26,7 @@ from sandbox.endpoints import Endpoints as SandboxEndpoints
 from stacks.settings import load, production_fingerprints
 from stacks.settings.endpoints import ENDPOINTS_VARIABLE, PLACEHOLDER, read_endpoints
 from stacks.settings.problems import did_you_mean
+from stacks.settings.rules import CM5_GATEWAY
 from stacks.settings.schema import Settings
 from stacks.settings.yaml_file import read
 from toolchain import state_dir
@@ -54,11 +56,14 @@ class HostReport:
 def examine_hosts(stack: Stack, name: str | None, *, as_json: bool, report: Report) -> int:
     """Look at the machines, or at one; the status is 1 if anything fails. Raises InputError for an unknown one."""
     settings = _settings(stack)
-    if name is not None and name not in settings.hosts:
-        raise InputError(f"stack {stack.name!r} has no host {name!r}. {did_you_mean(name, settings.hosts)}")
-    if not settings.hosts:
+    machines = dict(settings.hosts)
+    if settings.cm5_gateway is not None:
+        machines[CM5_GATEWAY] = machine_of(settings.cm5_gateway)
+    if name is not None and name not in machines:
+        raise InputError(f"stack {stack.name!r} has no host {name!r}. {did_you_mean(name, machines)}")
+    if not machines:
         raise InputError(f"stack {stack.name!r} has no hosts: describe one in {stack.file.name} (docs/hosts.md)")
-    chosen = {key: machine for key, machine in settings.hosts.items() if name in {None, key}}
+    chosen = {key: machine for key, machine in machines.items() if name in {None, key}}
     secrets = _login_secrets(stack, settings, chosen, report)
     found = asyncio.run(_look_at_all(chosen, secrets))
     if as_json:
