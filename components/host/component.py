@@ -54,9 +54,7 @@ class HostState(pulumi.CustomResource):
         _put(document, "files", "content", contents or {})
         _put(document, "steps", "stdin", stdin or {})
         properties = {
-            "host": pulumi.Output.from_input(host).apply(
-                lambda given: given.model_dump(mode="json", exclude_none=True)
-            ),
+            "host": pulumi.Output.from_input(host).apply(_as_data),
             "credentials": (credentials or Credentials()).as_inputs(),
             "role": role,
             "desired": document,
