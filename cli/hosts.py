@@ -15,7 +15,7 @@ from cli.errors import CommandError, InputError
 from cli.reporting import report
 from components.host.public_key import algorithm, fingerprint
 from components.host.summary import Changes, table
-from toolchain.plugins.factory.report import REPORT_VARIABLE
+from toolchain.plugins.factory_host.report import REPORT_VARIABLE
 
 _SCAN_SECONDS = 10
 _PORTS = range(1, 65536)

@@ -1,4 +1,4 @@
-"""A role of a machine as a resource, served by the provider plugin ``factory`` of this repository."""
+"""A role of a machine as a resource, served by the provider plugin ``factory-host`` of this repository."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,11 +13,11 @@ __all__ = ["FactoryProvider", "HostState"]
 
 
 class FactoryProvider(pulumi.ProviderResource):
-    """The plugin ``factory``; the project file says where it is (``plugins.providers``). It has no configuration."""
+    """The plugin ``factory-host``, which the project file names (``plugins.providers``). It has no configuration."""
 
     def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
         """Declare the provider; one serves every host of a program."""
-        super().__init__("factory", name, {}, opts)
+        super().__init__("factory-host", name, {}, opts)
 
 
 class HostState(pulumi.CustomResource):
@@ -61,7 +61,7 @@ class HostState(pulumi.CustomResource):
             "summary": None,
             "owned": None,
         }
-        super().__init__("factory:host:HostState", name, properties, opts)
+        super().__init__("factory-host:index:HostState", name, properties, opts)
 
 
 def _as_data(host: RemoteHost) -> dict[str, Any]:

@@ -16,7 +16,7 @@ _REQUIRED: Mapping[str, tuple[tuple[str, ...], ...]] = MappingProxyType(
     {
         "cloudflare": (("apiToken", "apiKey"),),
         "command": (),  # each command carries its own connection
-        "factory": (),  # each host carries its own connection
+        "factory-host": (),  # each host carries its own connection
         "gcp": (("project",), ("credentials", "accessToken")),
         "kubernetes": (("kubeconfig", "renderYamlToDirectory"),),
         "postgresql": (("host",),),

@@ -13,7 +13,7 @@ from components.host import FactoryProvider
 from tests.support.gateway import SECRETS, classic, gateway_args
 from tests.support.mocks import Graph, Node, build, render
 
-STATE = "factory:host:HostState"
+STATE = "factory-host:index:HostState"
 GATEWAY = "factory:cm5:CM5Gateway"
 COMMAND = "command:remote:Command"
 COMPOSE_FILE = "/opt/data/docker-compose.yml"

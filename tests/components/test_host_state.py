@@ -19,7 +19,7 @@ DESIRED = HostStateArgs.model_validate(
         "steps": {"login": {"run": ["login"], "once_for": "1"}},
     }
 )
-TOKEN = "factory:host:HostState"
+TOKEN = "factory-host:index:HostState"
 
 
 def graph(given: Callable[[], dict[str, Any]] = dict) -> Graph:
@@ -46,8 +46,8 @@ def test_the_documents_are_the_inputs() -> None:
 def test_outputs_and_the_explicit_provider() -> None:
     built = graph()
     assert built.exports["summary"] == {"files": 1}
-    assert built.one("pulumi:providers:factory").inputs == {}
-    assert built.one(TOKEN).provider == built.one("pulumi:providers:factory").urn
+    assert built.one("pulumi:providers:factory-host").inputs == {}
+    assert built.one(TOKEN).provider == built.one("pulumi:providers:factory-host").urn
 
 
 def test_a_secret_stays_one_wherever_it_goes_and_hides_only_itself() -> None:

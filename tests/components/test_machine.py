@@ -13,7 +13,7 @@ from components.host.machine_args import MachineArgs
 from tests.support.mocks import Graph, build
 
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI" + "B" * 43
-STATE = "factory:host:HostState"
+STATE = "factory-host:index:HostState"
 MACHINE: dict[str, Any] = {
     "connection": {"address": "gateway.example.test", "user": "deployer", "host_key": HOST_KEY, "sudo": "password"},
     "roles": {

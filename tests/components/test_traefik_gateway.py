@@ -15,7 +15,7 @@ from components.traefik_gateway.component import TraefikGateway
 from tests.support.mocks import Graph, build
 
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFsP7ln2d0yMP6LrsCmLVKqg9I6ZDZzsS9tEqJ9LDrFF"
-HOST = "factory:host:HostState"
+HOST = "factory-host:index:HostState"
 NOTES = "pulumi-python:dynamic/factory:ProxmoxNotes"
 READER, WRITER = "reader-secret", "writer-secret"
 STATIC = "desired.files./opt/traefik-gateway/traefik"

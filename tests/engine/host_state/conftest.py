@@ -89,7 +89,7 @@ class Machine:
         """Change the resource's entry in the state by hand."""
         stored = json.loads(self.program.state())
         for each in stored["deployment"]["resources"]:
-            if each["type"] == "factory:host:HostState":
+            if each["type"] == "factory-host:index:HostState":
                 edit(each)
         (self.program.folder / "edited.json").write_text(json.dumps(stored))
         self.program.run("stack", "import", "--file", "edited.json")
@@ -146,7 +146,7 @@ def machines(server: tuple[SshServer, Path], tmp_path_factory: pytest.TempPathFa
             (root / notes).mkdir(parents=True, exist_ok=True)
         program = HostProgram.write(folder / "project", PROGRAM)
         settings = json.loads((program.folder / "Pulumi.yaml").read_text())
-        plugin = {"name": "factory", "path": str(ROOT / "toolchain" / "plugins" / "factory")}
+        plugin = {"name": "factory-host", "path": str(ROOT / "toolchain" / "plugins" / "factory_host")}
         (program.folder / "Pulumi.yaml").write_text(json.dumps(settings | {"plugins": {"providers": [plugin]}}))
         host = {
             "address": "127.0.0.1",

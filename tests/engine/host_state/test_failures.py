@@ -32,7 +32,7 @@ def files(count: int, text: str = "") -> dict[str, Any]:
 def state(machine: Machine) -> dict[str, Any] | None:
     """The resource in the state."""
     found = json.loads(machine.program.state())["deployment"].get("resources") or []
-    return next((each for each in found if each["type"] == "factory:host:HostState"), None)
+    return next((each for each in found if each["type"] == "factory-host:index:HostState"), None)
 
 
 def test_a_failure_in_the_middle_keeps_what_was_done_and_the_next_run_goes_on(machine: Machine) -> None:

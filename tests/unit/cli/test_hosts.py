@@ -10,7 +10,7 @@ import pytest
 from cli.errors import CommandError, InputError
 from cli.hosts import scan, shown_changes
 from components.host.summary import changes
-from toolchain.plugins.factory.report import REPORT_VARIABLE, report
+from toolchain.plugins.factory_host.report import REPORT_VARIABLE, report
 
 ACTIONS = [{"item": "files:/etc/a", "do": "create"}, {"item": "units:x.service", "do": "restart"}]
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKq4nYQfXgIGs8rBnyJ0J7YkQdEovnz4BpNSbUTqG0JX"

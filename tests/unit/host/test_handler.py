@@ -14,9 +14,9 @@ import pytest
 from components.host.pool import HostPool
 from components.host.transport import UnreachableError
 from components.host.transport_fake import FakeTransport
-from toolchain.plugins.factory.host_state import TOKEN, HostStateHandler
-from toolchain.plugins.factory.loop import Loop
-from toolchain.plugins.factory.report import REPORT_VARIABLE
+from toolchain.plugins.factory_host.host_state import TOKEN, HostStateHandler
+from toolchain.plugins.factory_host.loop import Loop
+from toolchain.plugins.factory_host.report import REPORT_VARIABLE
 from toolchain.plugins.kit import UNKNOWN, Change, Context, InitializationError, ProviderError
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKq4nYQfXgIGs8rBnyJ0J7YkQdEovnz4BpNSbUTqG0JX"

@@ -74,7 +74,7 @@ def test_the_gateway_with_its_notes(tmp_path: Path) -> None:
     assert built.one("factory:traefik:TraefikGateway").name == "gateway"
     notes = built.one("pulumi-python:dynamic/factory:ProxmoxNotes")
     assert notes.get("token_secret") == "value-of-proxmox_token"
-    assert built.one("factory:host:HostState").name == "gateway"
+    assert built.one("factory-host:index:HostState").name == "gateway"
     assert set(built.exports["gateway"]) == {"static_configuration", "compose", "routes", "firewall", "checks"}
 
 
@@ -85,7 +85,7 @@ def test_the_notes_alone_and_the_gateway_alone(tmp_path: Path) -> None:
     ]
     files_alone = graph(tmp_path, (), traefik_gateway={**GATEWAY, "plugin": None})
     assert [node.type for node in files_alone if node.custom and "provider" not in node.type] == [
-        "factory:host:HostState"
+        "factory-host:index:HostState"
     ]
 
 

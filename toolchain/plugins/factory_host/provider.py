@@ -11,9 +11,9 @@ __all__ = ["FactoryProvider"]
 
 
 class FactoryProvider:
-    """The provider of ``factory``; it has no configuration."""
+    """The provider of ``factory-host``; it has no configuration."""
 
-    package = "toolchain.plugins.factory"
+    package = "toolchain.plugins.factory_host"
     types: Validator = Tokens([TOKEN])
 
     def __init__(self) -> None:

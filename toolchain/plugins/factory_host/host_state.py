@@ -1,4 +1,4 @@
-"""``factory:host:HostState``: one role of one host, planned and applied over the host's one connection."""
+"""``factory-host:index:HostState``: one role of one host, planned and applied over the host's one connection."""
 
 import secrets
 from typing import Any, Final
@@ -33,7 +33,7 @@ from .roles import Roles
 
 __all__ = ["TOKEN", "HostStateHandler"]
 
-TOKEN: Final = "factory:host:HostState"  # noqa: S105 - a type token
+TOKEN: Final = "factory-host:index:HostState"  # noqa: S105 - a type token
 
 _MACHINE: Final = ("address", "port", "host_key", "root")
 """What of the connection tells one machine from another; the rest may change without a look at the host."""

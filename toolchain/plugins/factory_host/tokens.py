@@ -18,16 +18,16 @@ class Tokens:
         del inputs
         if token in self._tokens:
             return []
-        return [Failure("", f"the package factory has no resource {token}: it has {', '.join(self._tokens)}")]
+        return [Failure("", f"the package factory-host has no resource {token}: it has {', '.join(self._tokens)}")]
 
     def function(self, token: str, arguments: Properties) -> list[Failure]:
         """Refuse: there is none."""
         del arguments
-        return [Failure("", f"the package factory has no function {token}")]
+        return [Failure("", f"the package factory-host has no function {token}")]
 
     def config(self, config: Properties) -> list[Failure]:
         """Refuse: there is nothing to configure."""
-        return [Failure(key, "the provider factory has no configuration: remove it") for key in config]
+        return [Failure(key, "the provider factory-host has no configuration: remove it") for key in config]
 
     def parse_config(self, config: Properties) -> Properties:
         """Return it as it is."""
