@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -27,6 +28,8 @@ def record() -> Path:
         for key in ("sourcePosition", "stackTrace"):
             resource.pop(key, None)
     text = json.dumps(state, separators=(",", ":"), sort_keys=True).replace(str(state_dir()), "/var/lib/factory")
+    # The sandbox's host runs the agent with the interpreter that runs the sandbox.
+    text = text.replace(str(Path(sys.executable).resolve()), "/usr/bin/python3")
     (folder / "state.json").write_text(text + "\n", "utf-8")
     shutil.copy2(ROOT / f"Pulumi.{STACK}.yaml", folder)
     return folder

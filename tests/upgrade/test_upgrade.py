@@ -18,6 +18,7 @@ from tests.upgrade.record import STACK, STATES
 pytestmark = pytest.mark.engine
 
 RELEASES = sorted(STATES.iterdir())
+HOST_STATE = "factory-host:index:HostState"
 PASSWORD = "pulumi-python:dynamic/factory:GeneratedPassword"
 # What an old state cannot know of backends that are not its own: their addresses, and what was drawn for them.
 OF_THE_SITE = (
@@ -72,10 +73,13 @@ def planned(project: Project) -> list[dict[str, Any]]:
 
 
 def with_drawn_values(old: list[dict[str, Any]], new: Collection[dict[str, Any]]) -> None:
-    """Put what the backends at hand drew in the place of what that release's drew: ids of groups, and passwords."""
+    """Put what the backends at hand drew in the place of what that release's drew: ids, passwords, the host's keys."""
     ids = {place(resource): resource["id"] for resource in new if place(resource)}
     passwords = {name(resource): resource["outputs"] for resource in new if resource["type"] == PASSWORD}
+    hosts = {name(resource): resource["inputs"]["host"] for resource in new if resource["type"] == HOST_STATE}
     for resource in old:
+        if resource["type"] == HOST_STATE:
+            resource["inputs"]["host"] = hosts[name(resource)]
         if where := place(resource):
             resource["id"] = resource["outputs"]["id"] = ids[where]
         if resource["type"] == PASSWORD:
