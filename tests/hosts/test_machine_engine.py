@@ -38,7 +38,7 @@ STATE = "gateway.web"
 def program(tmp_path: Path) -> Program:
     program = Program.write(tmp_path / "project", PROGRAM)
     settings = json.loads((program.folder / "Pulumi.yaml").read_text())
-    plugin = {"name": "factory", "path": str(ROOT / "toolchain/plugins/factory_host")}
+    plugin = {"name": "factory-host", "path": str(ROOT / "toolchain/plugins/factory_host")}
     (program.folder / "Pulumi.yaml").write_text(json.dumps(settings | {"plugins": {"providers": [plugin]}}))
     return program
 
