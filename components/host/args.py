@@ -55,26 +55,6 @@ PackageName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]+(:
 SysctlName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_*/-]+(\.[A-Za-z0-9_*/-]+)+$")]
 ModuleName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$")]
 
-KINDS: Final = (
-    "repositories",
-    "packages",
-    "groups",
-    "users",
-    "authorized_keys",
-    "modules",
-    "mounts",
-    "directories",
-    "downloads",
-    "links",
-    "files",
-    "blocks",
-    "merges",
-    "sysctl",
-    "units",
-    "steps",
-)
-"""The kinds of items, in the order in which they are applied (steps by their stage)."""
-
 
 class HostStateArgs(Model):
     """The desired state of one role on one host."""
@@ -202,3 +182,7 @@ class HostStateArgs(Model):
     def _has(self, ref: str) -> bool:
         kind, _, key = ref.partition(":")
         return key in getattr(self, kind)
+
+
+KINDS: Final = tuple(name for name in HostStateArgs.model_fields if name != "confirm")
+"""The kinds of items, in the order in which they are applied (steps by their stage)."""

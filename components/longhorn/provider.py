@@ -6,16 +6,16 @@ from its inputs and closes it again. A preview opens nothing. Deleting one of th
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import pulumi
 from pulumi import dynamic
 
+from ..clean_errors import one_sentence
 from .flow.agent import AgentError
 from .flow.diagnosis import capture, diagnose
 from .flow.dump import DumpError, collect
@@ -51,22 +51,21 @@ class ProviderError(Exception):
     """One clean sentence for the person at the terminal."""
 
 
-@contextmanager
-def _one_sentence() -> Iterator[None]:
-    """Show an error that was foreseen as its sentence: the engine prints what Python prints, here no more than that."""
-    try:
-        yield
-    except (AgentError, ClusterError, DumpError, InvalidInputError, NodeError, OSError, PreflightError) as error:
-        sys.tracebacklimit = 0
-        raise ProviderError(str(error)) from None
-    except ProviderError:
-        sys.tracebacklimit = 0
-        raise
+_FORESEEN: Final = (
+    AgentError,
+    ClusterError,
+    DumpError,
+    InvalidInputError,
+    NodeError,
+    OSError,
+    PreflightError,
+    ProviderError,
+)
 
 
-def _changed(olds: Mapping[str, Any], news: Mapping[str, Any], *ignored: str) -> list[str]:
-    keys = (set(olds) | set(news)) - {*_OUTPUTS, *_CONNECTION, *ignored, "__provider"}
-    return sorted(key for key in keys if olds.get(key) != news.get(key))
+def _changed(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
+    keys = (set(olds) | set(news)) - {*_OUTPUTS, *_CONNECTION, "__provider"}
+    return any(olds.get(key) != news.get(key) for key in keys)
 
 
 def _failures(error: InvalidInputError, name: str) -> list[dynamic.CheckFailure]:
@@ -81,10 +80,35 @@ def _private_key(props: Mapping[str, Any]) -> str | None:
     return props.get("private_key") or None
 
 
-class LonghornVolumeRecoveryProvider(dynamic.ResourceProvider):
-    """Recovers one volume when it is created; resumes by the journal when that failed half-way."""
+class _Rerun(dynamic.ResourceProvider):
+    """What all four are: work that may be done again, whose every change is an update and whose end removes nothing."""
 
     serialize_as_secret_always = False
+
+    def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> dynamic.DiffResult:
+        """Replace never; a changed input is an update."""
+        return dynamic.DiffResult(changes=_changed(olds, news), replaces=[])
+
+    def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
+        """Do the work, or go on where an earlier create stopped."""
+        return dynamic.CreateResult(id_=self._id(props), outs=self._done(props))
+
+    def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> dynamic.UpdateResult:
+        """Do it again: what is done stays done."""
+        return dynamic.UpdateResult(outs=self._done(news))
+
+    def delete(self, _id: str, _props: dict[str, Any]) -> None:
+        """Forget the resource; data, copies, images, dumps and objects stay (INV-017)."""
+
+    @abstractmethod
+    def _id(self, props: Mapping[str, Any]) -> str: ...
+
+    @abstractmethod
+    def _done(self, props: Mapping[str, Any]) -> dict[str, Any]: ...
+
+
+class LonghornVolumeRecoveryProvider(_Rerun):
+    """Recovers one volume when it is created; resumes by the journal when that failed half-way."""
 
     def check(self, olds: dict[str, Any], news: dict[str, Any]) -> dynamic.CheckResult:
         """Validate everything that needs no connection (DRV-002, DRV-006)."""
@@ -102,19 +126,7 @@ class LonghornVolumeRecoveryProvider(dynamic.ResourceProvider):
             failures.append(dynamic.CheckFailure("confirm", message))
         return dynamic.CheckResult(news, failures)
 
-    def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> dynamic.DiffResult:
-        """Replace never; a changed option is an update."""
-        return dynamic.DiffResult(changes=bool(_changed(olds, news)), replaces=[])
-
-    def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
-        """Recover, or go on where an earlier create stopped."""
-        return dynamic.CreateResult(id_=props["volume"]["pv_name"], outs=self._recovered(props))
-
-    def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> dynamic.UpdateResult:
-        """Run again: what is done stays done."""
-        return dynamic.UpdateResult(outs=self._recovered(news))
-
-    @_one_sentence()
+    @one_sentence(*_FORESEEN, raised=ProviderError)
     def read(self, id_: str, props: dict[str, Any]) -> dynamic.ReadResult:
         """Compare Volume, PersistentVolume, claim and ticket with what a recovery leaves."""
         site = read_site(props["site"])
@@ -132,11 +144,11 @@ class LonghornVolumeRecoveryProvider(dynamic.ResourceProvider):
         drift = [key for key, holds in expected.items() if not holds]
         return dynamic.ReadResult(id_=id_, outs={**props, "drift": drift})
 
-    def delete(self, _id: str, _props: dict[str, Any]) -> None:
-        """Forget the resource; data, copies, images and objects stay (INV-017)."""
+    def _id(self, props: Mapping[str, Any]) -> str:
+        return str(props["volume"]["pv_name"])
 
-    @_one_sentence()
-    def _recovered(self, props: Mapping[str, Any]) -> dict[str, Any]:
+    @one_sentence(*_FORESEEN, raised=ProviderError)
+    def _done(self, props: Mapping[str, Any]) -> dict[str, Any]:
         site = read_site(props["site"])
         volume = _volume(props, site.settings)
         consent = Consent(yes=True, named=frozenset({str(props["confirm"])}))
@@ -152,10 +164,8 @@ class LonghornVolumeRecoveryProvider(dynamic.ResourceProvider):
         return {**props, "report": report.as_dict(), "drift": []}
 
 
-class LonghornDiagnosisProvider(dynamic.ResourceProvider):
+class LonghornDiagnosisProvider(_Rerun):
     """Looks at the control plane; never changes anything."""
-
-    serialize_as_secret_always = False
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> dynamic.CheckResult:
         """Validate the site."""
@@ -165,27 +175,15 @@ class LonghornDiagnosisProvider(dynamic.ResourceProvider):
             return dynamic.CheckResult(news, _failures(error, "site"))
         return dynamic.CheckResult(news, [])
 
-    def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> dynamic.DiffResult:
-        """Look again when the question changes."""
-        return dynamic.DiffResult(changes=bool(_changed(olds, news)), replaces=[])
-
-    def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
-        """Look."""
-        return dynamic.CreateResult(id_="longhorn", outs=self._seen(props))
-
-    def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> dynamic.UpdateResult:
-        """Look again."""
-        return dynamic.UpdateResult(outs=self._seen(news))
-
     def read(self, id_: str, props: dict[str, Any]) -> dynamic.ReadResult:
         """Look again: a refresh is a diagnosis."""
-        return dynamic.ReadResult(id_=id_, outs=self._seen(props))
+        return dynamic.ReadResult(id_=id_, outs=self._done(props))
 
-    def delete(self, _id: str, _props: dict[str, Any]) -> None:
-        """There is nothing to delete."""
+    def _id(self, _props: Mapping[str, Any]) -> str:
+        return "longhorn"
 
-    @_one_sentence()
-    def _seen(self, props: Mapping[str, Any]) -> dict[str, Any]:
+    @one_sentence(*_FORESEEN, raised=ProviderError)
+    def _done(self, props: Mapping[str, Any]) -> dict[str, Any]:
         site = read_site(props["site"])
         folder = Path(props["state_folder"]).expanduser()
         with open_world(
@@ -195,22 +193,8 @@ class LonghornDiagnosisProvider(dynamic.ResourceProvider):
         return {**props, "diagnosis": found.as_dict()}
 
 
-class PvcObjectBackupProvider(dynamic.ResourceProvider):
+class PvcObjectBackupProvider(_Rerun):
     """Dumps the objects into folders off the storage that they describe."""
-
-    serialize_as_secret_always = False
-
-    def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> dynamic.DiffResult:
-        """Dump again for another trigger or folder."""
-        return dynamic.DiffResult(changes=bool(_changed(olds, news)), replaces=[])
-
-    def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
-        """Dump."""
-        return dynamic.CreateResult(id_="objects", outs=self._dumped(props))
-
-    def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> dynamic.UpdateResult:
-        """Dump again."""
-        return dynamic.UpdateResult(outs=self._dumped(news))
 
     def read(self, id_: str, props: dict[str, Any]) -> dynamic.ReadResult:
         """Name the files that are gone or changed."""
@@ -222,11 +206,11 @@ class PvcObjectBackupProvider(dynamic.ResourceProvider):
                 lost.append(str(error))
         return dynamic.ReadResult(id_=id_, outs={**props, "drift": lost})
 
-    def delete(self, _id: str, _props: dict[str, Any]) -> None:
-        """Forget the resource; the dumps stay (INV-017)."""
+    def _id(self, _props: Mapping[str, Any]) -> str:
+        return "objects"
 
-    @_one_sentence()
-    def _dumped(self, props: Mapping[str, Any]) -> dict[str, Any]:
+    @one_sentence(*_FORESEEN, raised=ProviderError)
+    def _done(self, props: Mapping[str, Any]) -> dict[str, Any]:
         now = time.time()
         dump = collect(open_cluster(props["kubeconfig"], props.get("context")), now)
         folders = [DumpFolder(Path(item).expanduser(), int(props["keep"])) for item in props["folders"]]
@@ -234,32 +218,18 @@ class PvcObjectBackupProvider(dynamic.ResourceProvider):
         return {**props, "files": files, "counts": dump.counts, "drift": []}
 
 
-class PvcObjectRestoreProvider(dynamic.ResourceProvider):
+class PvcObjectRestoreProvider(_Rerun):
     """Brings objects of a dump back. Volumes that come back empty are a failure, with what to do (GLK-017)."""
-
-    serialize_as_secret_always = False
-
-    def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> dynamic.DiffResult:
-        """Another date or choice of claims restores again."""
-        return dynamic.DiffResult(changes=bool(_changed(olds, news)), replaces=[])
-
-    def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
-        """Restore."""
-        return dynamic.CreateResult(id_="restored", outs=self._restored(props))
-
-    def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> dynamic.UpdateResult:
-        """Restore again; what is there stays."""
-        return dynamic.UpdateResult(outs=self._restored(news))
 
     def read(self, id_: str, props: dict[str, Any]) -> dynamic.ReadResult:
         """Keep what is known: the objects are their owners' now."""
         return dynamic.ReadResult(id_=id_, outs=props)
 
-    def delete(self, _id: str, _props: dict[str, Any]) -> None:
-        """Forget the resource; what was restored stays (INV-017)."""
+    def _id(self, _props: Mapping[str, Any]) -> str:
+        return "restored"
 
-    @_one_sentence()
-    def _restored(self, props: Mapping[str, Any]) -> dict[str, Any]:
+    @one_sentence(*_FORESEEN, raised=ProviderError)
+    def _done(self, props: Mapping[str, Any]) -> dict[str, Any]:
         clock = SystemClock()
         settings = FlowSettings.model_validate(props["settings"])
         folders = [Path(item).expanduser() for item in props["folders"]]

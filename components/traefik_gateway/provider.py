@@ -5,8 +5,8 @@ a plan needs all notes to predict that. A guest that fails stops no other (TPX-1
 """
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Final
 
 import pulumi
@@ -14,6 +14,7 @@ from pulumi import dynamic
 from pulumi.runtime.rpc import UNKNOWN
 from pydantic import ValidationError
 
+from ..clean_errors import one_sentence
 from ..host.credentials import Credentials
 from .args_notes import ProxmoxNotesArgs
 
@@ -141,13 +142,7 @@ class ProxmoxNotes(dynamic.Resource, module="factory", name="ProxmoxNotes"):
 
 def _as_inputs(args: ProxmoxNotesArgs) -> dict[str, Any]:
     """Give the arguments as plain values; what has its default stays out, so that plans show what was written."""
-    given = args.model_dump(mode="json", exclude_unset=True)
-    for guest in given.get("guests", {}).values():
-        host = guest.get("host") or {}
-        if host.get("ssh_config", "") is None:
-            # The engine drops what is null, and the default is a file; an empty path is none.
-            host["ssh_config"] = ""
-    return given
+    return args.model_dump(mode="json", exclude_unset=True)
 
 
 def _work(props: Mapping[str, Any]) -> "Work":
@@ -214,15 +209,9 @@ def _warn(lines: Iterable[str]) -> None:
     _tell(f"warning: {line}" for line in lines)
 
 
-@contextmanager
-def _one_sentence() -> Iterator[None]:
-    """Show an error that was foreseen as its sentence: the engine prints what Python prints, here no more than that."""
+def _one_sentence() -> AbstractContextManager[None]:
     from .notes import NotesError  # noqa: PLC0415 - the program that declares the resource needs none of it
     from .proxmox import ProxmoxError  # noqa: PLC0415 - likewise
     from .proxmox_work import PartlyFailedError  # noqa: PLC0415 - likewise
 
-    try:
-        yield
-    except (NotesError, PartlyFailedError, ProxmoxError) as error:
-        sys.tracebacklimit = 0
-        raise RuntimeError(str(error)) from None
+    return one_sentence(NotesError, PartlyFailedError, ProxmoxError)

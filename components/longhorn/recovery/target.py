@@ -65,7 +65,33 @@ class Target(Protocol):
         ...
 
 
-class FileTarget:
+class _Opened:
+    """What a file and a device do alike with the descriptor that they have opened."""
+
+    _fd: int
+
+    def sync(self) -> None:
+        """Bring it to the disk."""
+        os.fsync(self._fd)
+
+    def forget(self) -> None:
+        """Let go of the cached pages that have reached the disk."""
+        _forget(self._fd)
+
+    def expect(self, offset: int, length: int) -> None:
+        """Begin to read back."""
+        expect(self._fd, offset, length)
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Read back."""
+        return read_at(self._fd, offset, length)
+
+    def close(self) -> None:
+        """Close it."""
+        os.close(self._fd)
+
+
+class FileTarget(_Opened):
     """A sparse file. What lies at or beyond `keep` is cut off first; the rest is of an earlier run."""
 
     def __init__(self, path: Path, size: int, *, keep: int = 0) -> None:
@@ -86,17 +112,9 @@ class FileTarget:
         """Write a piece."""
         _write_at(self._fd, offset, data)
 
-    def sync(self) -> None:
-        """Bring it to the disk."""
-        os.fsync(self._fd)
-
     def finish(self, size: int) -> None:  # noqa: ARG002 - the length was set before, holes are zeros
         """Bring it to the disk."""
         self.sync()
-
-    def forget(self) -> None:
-        """Let go of the pages that have reached the disk."""
-        _forget(self._fd)
 
     def ranges(self, start: int, until: int) -> Iterator[Range]:
         """Return the extents; asking for them waits for nothing that is still being written."""
@@ -105,24 +123,12 @@ class FileTarget:
                 if begin < until and end > start:
                     yield max(begin, start), min(end, until)
 
-    def expect(self, offset: int, length: int) -> None:
-        """Begin to read back."""
-        expect(self._fd, offset, length)
-
-    def read(self, offset: int, length: int) -> bytes:
-        """Read back."""
-        return read_at(self._fd, offset, length)
-
-    def close(self) -> None:
-        """Close the file."""
-        os.close(self._fd)
-
     def _cut(self, keep: int) -> None:
         os.ftruncate(self._fd, keep)
         os.ftruncate(self._fd, self._size)
 
 
-class DeviceTarget:
+class DeviceTarget(_Opened):
     """A block device of exactly the volume's size, in use by nobody, empty unless its content is given up.
 
     Raises BadInputError, RefusedError and OSError, before anything is written.
@@ -162,34 +168,14 @@ class DeviceTarget:
         _write_at(self._fd, offset, data)
         self._position = offset + len(data)
 
-    def sync(self) -> None:
-        """Bring it to the disk."""
-        os.fsync(self._fd)
-
     def finish(self, size: int) -> None:
         """Zero the rest and sync."""
         self._zero(size)
         self.sync()
 
-    def forget(self) -> None:
-        """Let go of the cached pages."""
-        _forget(self._fd)
-
     def ranges(self, start: int, until: int) -> Iterator[Range]:
         """Return all of it: a device has no holes."""
         return iter([(start, until)])
-
-    def expect(self, offset: int, length: int) -> None:
-        """Begin to read back."""
-        expect(self._fd, offset, length)
-
-    def read(self, offset: int, length: int) -> bytes:
-        """Read back."""
-        return read_at(self._fd, offset, length)
-
-    def close(self) -> None:
-        """Close the device."""
-        os.close(self._fd)
 
     def _zero(self, until: int) -> None:
         if until <= self._position:
