@@ -17,7 +17,7 @@ from cli.reporting import report
 
 if TYPE_CHECKING:
     from components.longhorn.flow.journal import Evidence
-    from components.longhorn.flow.opening import SiteArgs
+    from components.longhorn.flow.site import SiteArgs
     from components.longhorn.flow.volumes import VolumeInput
     from components.longhorn.flow.world import Dumped, World
 

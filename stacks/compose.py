@@ -83,6 +83,7 @@ def build(site: Site, *, protect: bool) -> dict[str, Any]:
         }
     exports |= _cm5_gateway(site, providers, protect=protect)
     exports |= _gateway(site, providers)
+    exports |= _longhorn(site, providers)
     return exports
 
 
@@ -129,6 +130,25 @@ def _gateway(site: Site, providers: Providers) -> dict[str, Any]:
         alone = ProxmoxNotes("gateway-notes", notes, token_secret=writer, opts=pulumi.ResourceOptions(provider=python))
         return {"gateway": {"routes": alone.routes}}
     return {}
+
+
+def _longhorn(site: Site, providers: Providers) -> dict[str, Any]:
+    """Build what stands on top of the cluster's Longhorn."""
+    args = site.settings.longhorn
+    if args is None:
+        return {}
+    from components.longhorn import LonghornStorage  # noqa: PLC0415 - only if the section is present
+
+    looks = args.object_backup is not None or args.diagnosis is not None
+    built = LonghornStorage(
+        "longhorn",
+        args,
+        access_key_id=site.tokens.get("longhorn_backup_key_id"),
+        secret_access_key=site.tokens.get("longhorn_backup_key"),
+        kubeconfig=providers.kubeconfig,
+        opts=pulumi.ResourceOptions(providers=providers.of(["kubernetes", *(["python"] if looks else [])])),
+    )
+    return {"longhorn": built.outputs()}
 
 
 def _packages(args: AppStackArgs) -> list[str]:

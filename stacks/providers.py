@@ -40,6 +40,11 @@ class Providers:
         }
         return [makers[package]() for package in sorted(set(packages))]
 
+    @property
+    def kubeconfig(self) -> pulumi.Output[str]:
+        """The kubeconfig of the cluster, for what reaches it without a provider of its own."""
+        return pulumi.Output.secret(_present(self._access.kubernetes, "kubernetes").kubeconfig)
+
     @cached_property
     def _kubernetes(self) -> pulumi.ProviderResource:
         from pulumi_kubernetes import Provider  # noqa: PLC0415 - only if a section needs it
@@ -47,7 +52,7 @@ class Providers:
         target = _present(self._access.kubernetes, "kubernetes")
         return Provider(
             "kubernetes",
-            kubeconfig=pulumi.Output.secret(target.kubeconfig),
+            kubeconfig=self.kubeconfig,
             context=target.context,
             enable_server_side_apply=True,
             # A field edited by hand belongs to whoever edited it: without this, `up` could not repair it.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..exports import on_demand
 
 if TYPE_CHECKING:
-    from .args import BackupTargetArgs, LonghornArgs, RecurringJobArgs, StorageClassArgs
+    from .args import BackupTargetArgs, LonghornArgs, ObjectBackupArgs, RecurringJobArgs, StorageClassArgs
     from .component import LonghornStorage
     from .provider import LonghornDiagnosis, LonghornVolumeRecovery, PvcObjectBackup, PvcObjectRestore
 else:
@@ -20,6 +20,7 @@ else:
             "LonghornDiagnosis": "provider",
             "LonghornStorage": "component",
             "LonghornVolumeRecovery": "provider",
+            "ObjectBackupArgs": "args",
             "PvcObjectBackup": "provider",
             "PvcObjectRestore": "provider",
             "RecurringJobArgs": "args",
@@ -33,6 +34,7 @@ __all__ = [
     "LonghornDiagnosis",
     "LonghornStorage",
     "LonghornVolumeRecovery",
+    "ObjectBackupArgs",
     "PvcObjectBackup",
     "PvcObjectRestore",
     "RecurringJobArgs",

@@ -1,12 +1,15 @@
-"""Storage classes, recurring jobs and the backup target of a Longhorn that is installed already."""
+"""What is declared on top of a Longhorn that is installed already: storage, backups, and looks at its health."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
 from ..model import DnsLabel, Model, about
+from .flow.site import SiteArgs
 
-__all__ = ["BackupTargetArgs", "LonghornArgs", "RecurringJobArgs", "StorageClassArgs"]
+__all__ = ["BackupTargetArgs", "LonghornArgs", "ObjectBackupArgs", "RecurringJobArgs", "StorageClassArgs"]
+
+_OWN_CLASSES = frozenset({"longhorn", "longhorn-static"})
 
 Cron = Annotated[str, StringConstraints(pattern=r"^(\S+\s){4}\S+$")]
 """Five fields: minute, hour, day of the month, month, day of the week."""
@@ -14,12 +17,20 @@ Cron = Annotated[str, StringConstraints(pattern=r"^(\S+\s){4}\S+$")]
 Task = Literal["backup", "backup-force-create", "snapshot", "snapshot-cleanup", "snapshot-delete", "filesystem-trim"]
 """What a recurring job can do."""
 
+Folder = Annotated[str, StringConstraints(pattern=r"^(/|~/)[^\x00\n]+$")]
+"""A folder of the machine that runs Pulumi; ``~`` is the home directory."""
+
 
 class StorageClassArgs(Model):
     """One class of volumes."""
 
-    name: DnsLabel = Field(description="Name of the class.", json_schema_extra=about("LHR-140"))
-    default: bool = Field(default=False, description="Whether claims without a class get it.")
+    name: DnsLabel = Field(
+        description="Name of the class; not `longhorn` or `longhorn-static`, which Longhorn makes by itself.",
+        json_schema_extra=about("LHR-140"),
+    )
+    default: bool = Field(
+        default=False, description="Whether claims without a class get it.", json_schema_extra=about("LHR-140")
+    )
     replicas: Annotated[int, Field(ge=1, le=9)] = Field(
         default=3, description="Copies of each volume.", json_schema_extra=about("LHR-140, RDM-04")
     )
@@ -41,7 +52,9 @@ class StorageClassArgs(Model):
         description="What becomes of a volume when its claim goes.",
         json_schema_extra=about("LHR-079"),
     )
-    expandable: bool = Field(default=True, description="Whether claims may grow.")
+    expandable: bool = Field(
+        default=True, description="Whether claims may grow.", json_schema_extra=about("LHR-140, GLK-009")
+    )
     job_groups: tuple[DnsLabel, ...] = Field(
         default=(),
         description="Groups of recurring jobs which new volumes belong to.",
@@ -53,6 +66,9 @@ class StorageClassArgs(Model):
         if self.data_locality == "strict-local" and self.replicas != 1:
             message = f"data_locality strict-local needs replicas 1, not {self.replicas}"
             raise ValueError(message)
+        if self.name in _OWN_CLASSES:
+            message = f"Longhorn makes the class {self.name} itself, and it would have two writers; give another name"
+            raise ValueError(message)
         return self
 
 
@@ -60,18 +76,22 @@ class RecurringJobArgs(Model):
     """Something that Longhorn does to volumes again and again."""
 
     name: DnsLabel = Field(description="Name of the job.", json_schema_extra=about("NFS-02"))
-    task: Literal[
-        "backup", "backup-force-create", "snapshot", "snapshot-cleanup", "snapshot-delete", "filesystem-trim"
-    ] = Field(description="What it does.", json_schema_extra=about("NFS-02"))
-    cron: Cron = Field(description="When.", json_schema_extra=about("NFS-02, BKP-060"))
+    task: Task = Field(description="What it does.", json_schema_extra=about("NFS-02"))
+    cron: Cron = Field(
+        description="When: five fields, for minute, hour, day of the month, month, day of the week.",
+        json_schema_extra=about("NFS-02, BKP-060"),
+    )
     retain: Annotated[int, Field(ge=0, le=250)] = Field(
         description="How many results of each volume stay; 250 layers are all that a volume can have.",
         json_schema_extra=about("BKP-060, GLK-004"),
     )
-    concurrency: Annotated[int, Field(ge=1, le=10)] = Field(default=1, description="Volumes at the same time.")
+    concurrency: Annotated[int, Field(ge=1, le=10)] = Field(
+        default=1, description="Volumes at the same time.", json_schema_extra=about("NFS-02")
+    )
     groups: tuple[DnsLabel, ...] = Field(
         default=(),
-        description="Groups of volumes it is for; `default` for volumes without any.",
+        description="Groups of volumes it is for; `default` for volumes without any. A volume also has a job by its "
+        "label `recurring-job.longhorn.io/NAME: enabled`.",
         json_schema_extra=about("NFS-02"),
     )
 
@@ -79,7 +99,7 @@ class RecurringJobArgs(Model):
     def _keeps_something(self) -> "RecurringJobArgs":
         makes = self.task in {"backup", "backup-force-create", "snapshot"}
         if makes and self.retain == 0:
-            message = f"job {self.name}: a {self.task} that keeps 0 results keeps nothing"
+            message = f"a {self.task} that keeps 0 results keeps nothing; retain at least 1"
             raise ValueError(message)
         return self
 
@@ -106,10 +126,43 @@ class BackupTargetArgs(Model):
         json_schema_extra=about("BKP-007", unit="s"),
     )
 
+    @property
+    def needs_keys(self) -> bool:
+        """Whether the store is opened with an access key and its secret."""
+        return self.url.startswith("s3://")
+
     @model_validator(mode="after")
     def _own_name(self) -> "BackupTargetArgs":
         if self.name == "default":
-            message = "name `default` is taken: Longhorn makes that target itself, and it would have two writers"
+            message = "Longhorn makes the target `default` itself, and it would have two writers; give another name"
+            raise ValueError(message)
+        return self
+
+
+class ObjectBackupArgs(Model):
+    """Dumps of the objects that describe the volumes: a cluster that is gone is put together again from them."""
+
+    folders: tuple[Folder, ...] = Field(
+        description="Where a dump goes: paths from `/` or `~/` on the machine that runs Pulumi. A folder on Longhorn "
+        "is refused, for it would disappear with what it protects.",
+        json_schema_extra=about("BKP-014", unit="path"),
+    )
+    keep: Annotated[int, Field(ge=1)] = Field(
+        default=14,
+        description="Good dumps that stay in each folder, however old.",
+        json_schema_extra=about("BKP-015", unit="dumps"),
+    )
+    trigger: str = Field(
+        default="",
+        description="Any text, for instance a date: another one dumps again at the next `up`. Between two, "
+        "`./factory recover dump` does, from a timer.",
+        json_schema_extra=about("BKP-021"),
+    )
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> "ObjectBackupArgs":
+        if not self.folders:
+            message = "no folder is given; name at least one that is not on Longhorn"
             raise ValueError(message)
         return self
 
@@ -128,6 +181,17 @@ class LonghornArgs(Model):
     )
     backup_target: BackupTargetArgs | None = Field(
         default=None, description="Where backups go.", json_schema_extra=about("MTH-004")
+    )
+    object_backup: ObjectBackupArgs | None = Field(
+        default=None,
+        description="Dumps of PersistentVolumes, claims and Longhorn's objects.",
+        json_schema_extra=about("BKP-010, DRV-004"),
+    )
+    diagnosis: SiteArgs | None = Field(
+        default=None,
+        description="How the nodes are reached. Given, each refresh looks at Longhorn's control plane, and says what "
+        "would be the first step; it changes nothing. `./factory recover` reads the same as `site`.",
+        json_schema_extra=about("DRV-004, LHP-002"),
     )
 
     @model_validator(mode="after")
@@ -151,6 +215,10 @@ class LonghornArgs(Model):
         backups = [job.name for job in self.recurring_jobs if job.task.startswith("backup")]
         if backups and self.backup_target is None:
             problems.append(f"jobs {', '.join(backups)} back up, and there is no backup_target")
+        looked_at = self.diagnosis.settings.longhorn_namespace if self.diagnosis else self.namespace
+        if looked_at != self.namespace:
+            problems.append(f"diagnosis.settings.longhorn_namespace is {looked_at}, and namespace is {self.namespace}")
         if problems:
-            raise ValueError("; ".join(problems))
+            message = f"{'; '.join(problems)}: let the parts agree"
+            raise ValueError(message)
         return self

@@ -23,10 +23,12 @@ from .flow.dump_store import DumpFolder, read, select
 from .flow.facts import deep, observe
 from .flow.interfaces import ClusterError, NodeError, SystemClock
 from .flow.marks import COMPLETE, TICKET, mark_of
-from .flow.opening import SiteArgs, open_cluster, open_world, read_site
+from .flow.opening import open_cluster, open_nodes, open_world, read_site
+from .flow.patience import PatientCluster
 from .flow.recover import PreflightError, Recovery
 from .flow.report import Outcome
 from .flow.restore import restore
+from .flow.site import SiteArgs
 from .flow.volumes import FlowSettings, InvalidInputError, VolumeInput, parse
 from .flow.world import Consent
 
@@ -185,11 +187,9 @@ class LonghornDiagnosisProvider(_Rerun):
     @one_sentence(*_FORESEEN, raised=ProviderError)
     def _done(self, props: Mapping[str, Any]) -> dict[str, Any]:
         site = read_site(props["site"])
-        folder = Path(props["state_folder"]).expanduser()
-        with open_world(
-            site, props["kubeconfig"], folder, context=props.get("context"), private_key=_private_key(props)
-        ) as world:
-            found = diagnose(capture(world.cluster, list(world.nodes.values()), site.settings))
+        cluster = PatientCluster(open_cluster(props["kubeconfig"], props.get("context")), SystemClock())
+        with open_nodes(site, private_key=_private_key(props)) as nodes:
+            found = diagnose(capture(cluster, nodes.values(), site.settings))
         return {**props, "diagnosis": found.as_dict()}
 
 
@@ -296,7 +296,6 @@ class LonghornDiagnosis(dynamic.Resource, module="factory", name="LonghornDiagno
         site: SiteArgs,
         *,
         kubeconfig: pulumi.Input[str],
-        state_folder: str,
         context: str | None = None,
         private_key: pulumi.Input[str] | None = None,
         opts: pulumi.ResourceOptions | None = None,
@@ -307,7 +306,6 @@ class LonghornDiagnosis(dynamic.Resource, module="factory", name="LonghornDiagno
             "kubeconfig": kubeconfig,
             "context": context,
             "private_key": private_key,
-            "state_folder": state_folder,
         }
         super().__init__(LonghornDiagnosisProvider(), name, _inputs(given, "diagnosis"), opts)
 

@@ -158,7 +158,7 @@ def _from_file(connection: KubernetesConnection) -> KubernetesAccess:
 
 
 def _credential(section: str, credentials: Mapping[str, str]) -> str:
-    key, what = CREDENTIALS[section]
+    ((key, what),) = CREDENTIALS[section].items()
     if value := credentials.get(key):
         return value
     rule = f"is not set; `{section}` needs {what}"

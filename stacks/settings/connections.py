@@ -11,12 +11,16 @@ from components.model import HostName, HttpUrl, Model, Port, Seconds, about
 __all__ = ["CREDENTIALS", "KubernetesConnection", "PostgresConnection", "VaultConnection"]
 
 CREDENTIALS = {
-    "vault": ("vault_token", "a Vault token of the operator"),
-    "postgres": ("postgres_password", "the password of `postgres.username`"),
-    "proxmox": ("proxmox_token", "the secret of `proxmox.token_id`, which writes notes"),
-    "traefik_gateway": ("proxmox_reader_token", "the secret of `traefik_gateway.plugin.token_id`, which reads them"),
+    "vault": {"vault_token": "a Vault token of the operator"},
+    "postgres": {"postgres_password": "the password of `postgres.username`"},
+    "proxmox": {"proxmox_token": "the secret of `proxmox.token_id`, which writes notes"},
+    "traefik_gateway": {"proxmox_reader_token": "the secret of `traefik_gateway.plugin.token_id`, which reads them"},
+    "longhorn": {
+        "longhorn_backup_key_id": "the access key of `longhorn.backup_target`",
+        "longhorn_backup_key": "the secret of that key",
+    },
 }
-"""For each connection which needs one: its key below `factory:credentials`, and what it is.
+"""For each connection which needs some: their keys below `factory:credentials`, and what they are.
 
 They are never taken from the environment: VAULT_TOKEN or PGPASSWORD of another site would be used in silence (POL-33).
 """

@@ -40,7 +40,7 @@ _CREDENTIAL = re.compile(
 )
 _SANDBOX = re.compile(r"(?:^|[/\-_.])sandbox(?:$|[/\-_.?])")
 
-_CONNECTIONS = ("kubernetes", "vault", "postgres", "hosts", "cm5_gateway", "proxmox", "traefik_gateway")
+_CONNECTIONS = ("kubernetes", "vault", "postgres", "hosts", "cm5_gateway", "proxmox", "traefik_gateway", "longhorn")
 _NEVER_LIFTED = (*_CONNECTIONS, "sandbox")
 """Sections where `i_mean_prod` changes nothing:
 

@@ -102,6 +102,9 @@ def _places(reached: Access, settings: Settings) -> dict[str, str]:
         machines["cm5_gateway"] = settings.cm5_gateway.connection.address
     if settings.traefik_gateway is not None:
         machines["traefik_gateway"] = settings.traefik_gateway.host.address
+    if settings.longhorn is not None and settings.longhorn.diagnosis is not None:
+        nodes = settings.longhorn.diagnosis.hosts.items()
+        machines |= {f"longhorn.diagnosis.hosts.{name}": host.address for name, host in nodes}
     return reached.hosts() | machines
 
 

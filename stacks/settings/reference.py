@@ -19,7 +19,7 @@ from .schema import ENCRYPTED_SECTIONS, Settings
 __all__ = ["reference", "undescribed"]
 
 _ENCRYPTED = ", ".join(f"`{NAMESPACE}:{key}`" for key in ENCRYPTED_SECTIONS)
-_CREDENTIALS = " and ".join(f"`{name}` ({what})" for name, what in CREDENTIALS.values())
+_CREDENTIALS = " and ".join(f"`{name}` ({what})" for keys in CREDENTIALS.values() for name, what in keys.items())
 _PLAIN_NAMES = {
     str: "text",
     int: "number",

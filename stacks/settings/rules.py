@@ -14,6 +14,7 @@ from components.app_stack.args import AppStackArgs, Delivery
 from components.app_stack.platform import PlatformArgs
 from components.cm5_gateway import CM5GatewayArgs, Gateway, GatewayError
 from components.host.machine_args import LOGIN_SECRETS, MachineArgs
+from components.longhorn.args import LonghornArgs
 from components.naming import DOCUMENTED, NamingError, conflicts
 from components.services.vault.args import VaultFoundationArgs
 from components.traefik_gateway.args_gateway import TraefikGatewayArgs
@@ -84,7 +85,7 @@ def check(draft: Draft) -> Iterator[Problem]:
 def needs(valid: Mapping[str, Any]) -> dict[str, list[str]]:
     """Which connections the declared sections need, each with the keys that need it."""
     found: dict[str, list[str]] = {}
-    by_key = foundation_needs(valid) | gateway_needs(valid)
+    by_key = foundation_needs(valid) | gateway_needs(valid) | longhorn_needs(valid)
     by_key |= {f"apps.{name}": app_needs(app) for name, app in valid.get("apps", {}).items()}
     for key, connections in by_key.items():
         for connection in connections:
@@ -111,6 +112,15 @@ def gateway_needs(valid: Mapping[str, Any]) -> dict[str, list[str]]:
     reads = gateway is not None and gateway.plugin is not None
     wanted = (("proxmox", valid.get("proxmox") is not None), ("traefik_gateway", reads))
     return {section: [section] for section, needed in wanted if needed}
+
+
+def longhorn_needs(valid: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Which connections the storage needs; its own are the keys of the store that backups go to."""
+    args: LonghornArgs | None = valid.get("longhorn")
+    if args is None:
+        return {}
+    target = args.backup_target
+    return {"longhorn": ["kubernetes", *(["longhorn"] if target and target.needs_keys else [])]}
 
 
 def app_needs(app: AppStackArgs) -> list[str]:
@@ -304,15 +314,15 @@ def _editor_passwords(draft: Draft) -> Iterator[Problem]:
 
 
 def _credentials(draft: Draft) -> Iterator[Problem]:
-    known = {key for key, _ in CREDENTIALS.values()}
+    known = {key for keys in CREDENTIALS.values() for key in keys}
     given: frozenset[str] = draft.valid.get("credentials", frozenset())
     for key in sorted(given - known):
         yield draft.problem(("credentials", key), "unknown key", did_you_mean(key, known))
     for connection in needs(draft.valid):
         if connection in CREDENTIALS and connection in draft.raw:
-            key, what = CREDENTIALS[connection]
-            if key not in given:
-                yield _unset(draft, ("credentials", key), f"missing secret: `{connection}` needs {what}")
+            for key, what in CREDENTIALS[connection].items():
+                if key not in given:
+                    yield _unset(draft, ("credentials", key), f"missing secret: `{connection}` needs {what}")
 
 
 def _hosts(draft: Draft) -> Iterator[Problem]:

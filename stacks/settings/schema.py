@@ -13,6 +13,7 @@ from components.app_stack.args import AppStackArgs
 from components.app_stack.platform import PlatformArgs
 from components.cm5_gateway.args import CM5GatewayArgs
 from components.host.machine_args import MachineArgs
+from components.longhorn.args import LonghornArgs
 from components.model import DnsLabel, Model, about
 from components.services.postgres.args import PostgresFoundationArgs
 from components.services.vault.args import VaultFoundationArgs
@@ -118,6 +119,11 @@ class Settings(Model):
         description="The guests whose notes hold the gateway's routes.",
         json_schema_extra=about("TPX-254"),
     )
+    longhorn: LonghornArgs | None = Field(
+        default=None,
+        description="What is declared on top of the cluster's Longhorn: storage, backups, looks at its health.",
+        json_schema_extra=about("LHR-140, NFS-02, BKP-010"),
+    )
     secrets: dict[str, frozenset[str]] = Field(
         default={},
         description="Encrypted values of `<app>/config`, by application and key: exactly its `vault.config_keys`. "
@@ -127,7 +133,8 @@ class Settings(Model):
     credentials: frozenset[str] = Field(
         default=frozenset(),
         description="Encrypted credentials of the connections: `vault_token`, `postgres_password`, `proxmox_token`, "
-        "`proxmox_reader_token`. Set one with `pulumi config set --secret --path credentials.NAME`.",
+        "`proxmox_reader_token`, `longhorn_backup_key_id`, `longhorn_backup_key`. Set one with "
+        "`pulumi config set --secret --path credentials.NAME`.",
         json_schema_extra=about("POL-33"),
     )
     editor_passwords: frozenset[str] = Field(

@@ -15,6 +15,7 @@ SECTIONS = {
     "hosts": "factory:host:Machine",
     "cm5_gateway": "factory:cm5:CM5Gateway",
     "traefik_gateway": "factory:traefik:TraefikGateway",
+    "longhorn": "factory:longhorn:LonghornStorage",
 }
 """Each section's component type. A component's children carry its type in their URN, so the type finds all of them."""
 

@@ -35,7 +35,7 @@ SITE = {
     "hosts": {"node1": {"address": "node1.example.test", "host_key": KEY, "user": "root"}},
 }
 ARGS: dict[str, Any] = {
-    "storage_classes": [{"name": "longhorn", "default": True, "job_groups": ["offsite"]}],
+    "storage_classes": [{"name": "replicated", "default": True, "job_groups": ["offsite"]}],
     "recurring_jobs": [
         {"name": "every-second-day", "task": "backup", "cron": "0 5 */2 * *", "retain": 2, "groups": ["offsite"]}
     ],
@@ -51,7 +51,7 @@ def storage(**given: Any) -> Graph:
 
 def test_the_class_its_job_and_its_target() -> None:
     graph = storage()
-    found = graph.one("kubernetes:storage.k8s.io/v1:StorageClass", "storage-longhorn")
+    found = graph.one("kubernetes:storage.k8s.io/v1:StorageClass", "storage-replicated")
     assert found.get("reclaimPolicy") == "Retain"
     assert found.get("parameters") == {
         "numberOfReplicas": "3",
@@ -70,7 +70,7 @@ def test_the_class_its_job_and_its_target() -> None:
     assert graph.waits_for(target, secret)
     assert graph.waits_for(found, target)
     assert graph.waits_for(job, target)
-    assert graph.exports["classes"] == ["longhorn"]
+    assert graph.exports["classes"] == ["replicated"]
 
 
 def test_the_keys_are_secrets() -> None:
@@ -93,7 +93,12 @@ def test_a_store_without_keys_is_refused() -> None:
         ({"storage_classes": [{"name": "a", "default": True}, {"name": "b", "default": True}]}, "only one class"),
         ({"storage_classes": [{"name": "a"}, {"name": "a"}]}, "given twice"),
         ({"storage_classes": [{"name": "a", "data_locality": "strict-local"}]}, "replicas 1"),
-        ({"backup_target": {"url": "s3://b@r/", "name": "default"}}, "Longhorn makes that target itself"),
+        ({"backup_target": {"url": "s3://b@r/", "name": "default"}}, "Longhorn makes the target `default` itself"),
+        ({"storage_classes": [{"name": "longhorn"}]}, "Longhorn makes the class longhorn itself"),
+        ({"diagnosis": SITE | {"hosts": {}}}, "node1 has no entry in hosts"),
+        ({"diagnosis": SITE, "namespace": "storage"}, "namespace is storage"),
+        ({"object_backup": {"folders": []}}, "no folder is given"),
+        ({"object_backup": {"folders": ["dumps"]}}, "folders"),
         ({"recurring_jobs": [{"name": "j", "task": "backup", "cron": "daily", "retain": 1}]}, "cron"),
         ({"recurring_jobs": [{"name": "j", "task": "snapshot", "cron": "0 * * * *", "retain": 0}]}, "keeps nothing"),
         ({"storage_clases": []}, "storage_clases"),
@@ -104,13 +109,35 @@ def test_mistakes_are_named(changes: dict[str, Any], why: str) -> None:
         LonghornArgs.model_validate(ARGS | changes)
 
 
+def test_dumps_and_looks_are_made_where_they_are_asked_for() -> None:
+    """DRV-004: beside the storage, with the same kubeconfig; nothing of them without their sections."""
+    args = LonghornArgs.model_validate({"object_backup": {"folders": ["/srv/dumps"]}, "diagnosis": SITE})
+
+    def program() -> dict[str, Any]:
+        return LonghornStorage("storage", args, kubeconfig="a kubeconfig", opts=options()).outputs()
+
+    made: dict[str, Any] = {"files": ["/srv/dumps/one"], "diagnosis": {"state": "soft"}}
+    graph = build(program, computed=lambda *_: made)
+    assert graph.exports["object_dumps"] == ["/srv/dumps/one"]
+    assert graph.exports["control_plane"] == "soft"
+    for name in ("PvcObjectBackup", "LonghornDiagnosis"):
+        assert graph.one(f"pulumi-python:dynamic/factory:{name}").is_secret("kubeconfig")
+    assert storage().all("pulumi-python:dynamic/factory:PvcObjectBackup") == ()
+
+
+def test_a_look_without_a_kubeconfig_is_refused() -> None:
+    args = LonghornArgs.model_validate({"diagnosis": SITE})
+    with pytest.raises(ValueError, match="need the kubeconfig"):
+        build(lambda: {"x": LonghornStorage("storage", args, opts=options()).control_plane})
+
+
 def resources() -> Graph:
     site = read_site(SITE)
 
     def program() -> None:
         shared: dict[str, Any] = {"kubeconfig": "a kubeconfig", "opts": options()}
         LonghornVolumeRecovery("volume", site, volume(), confirm=PV, state_folder="~/x", private_key="a key", **shared)
-        LonghornDiagnosis("look", site, state_folder="~/x", **shared)
+        LonghornDiagnosis("look", site, **shared)
         PvcObjectBackup("objects", folders=["/srv/dumps"], **shared)
         PvcObjectRestore("back", site.settings, folders=["/srv/dumps"], **shared)
 
@@ -202,7 +229,8 @@ def test_a_site_reports_all_its_mistakes() -> None:
     hosts = {"node9": {"address": "x", "host_key": KEY, "sudo": "password"}}
     with pytest.raises(InvalidInputError) as error:
         read_site({**SITE, "hosts": hosts})
-    assert len(error.value.problems) == 3
+    for why in ("settings.nodes does not name it", "node1 has no entry", "password is not supported"):
+        assert why in str(error.value)
 
 
 def test_def_28_a_host_without_a_pinned_key_is_refused() -> None:

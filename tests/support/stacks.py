@@ -50,7 +50,9 @@ ENDPOINTS: dict[str, Any] = {
 
 
 def computed(type_: str, name: str, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Answer what a real cluster computes: the token of a ServiceAccount."""
+    """Answer what a real cluster computes: the token of a ServiceAccount, and what a look at Longhorn shows."""
+    if type_.endswith("/factory:LonghornDiagnosis"):
+        return {"diagnosis": {"state": "none"}}
     is_token = type_ == "kubernetes:core/v1:Secret" and inputs.get("type") == "kubernetes.io/service-account-token"
     return {"data": {"token": base64.b64encode(f"token-of-{name}".encode()).decode()}} if is_token else {}
 
@@ -98,7 +100,8 @@ def site_of(stack: str, directory: Path, **changed: Any) -> Site:
     wanted = {name: (app.get("vault") or {}).get("config_keys", []) for name, app in values.get("apps", {}).items()}
     encrypted = {
         "secrets": {name: {key: f"value-of-{name}-{key}" for key in keys} for name, keys in wanted.items() if keys},
-        "credentials": {"vault_token": "token-secret", "postgres_password": "password-secret"},
+        "credentials": {"vault_token": "token-secret", "postgres_password": "password-secret"}
+        | dict.fromkeys(("longhorn_backup_key_id", "longhorn_backup_key"), "backup-secret"),
     }
     if gateway := values.get(CM5_GATEWAY):
         names = CM5GatewayArgs.model_validate(gateway).secrets

@@ -2,54 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
-from ...host.remote_host import RemoteHost, Sudo
+from ...host.remote_host import RemoteHost
 from ...host.transport import Transport
-from ...model import Model, about
-from .interfaces import Cluster, ClusterError, SystemClock
+from .interfaces import Cluster, ClusterError, Node, SystemClock
 from .kubernetes_cluster import KubernetesCluster
+from .site import BECOME, SiteArgs
 from .transport_node import TransportNode
-from .volumes import FlowSettings, InvalidInputError, explain
+from .volumes import InvalidInputError, explain
 from .world import World
 
-__all__ = ["SiteArgs", "open_cluster", "open_world", "read_site"]
-
-_BECOME: Mapping[Sudo, tuple[str, ...]] = {Sudo.NONE: (), Sudo.PASSWORDLESS: ("sudo", "-n")}
-
-
-class SiteArgs(Model):
-    """How a cluster and its nodes are reached, and what is the same for all its volumes."""
-
-    settings: FlowSettings = Field(description="Paths, limits and names.", json_schema_extra=about("VAR"))
-    hosts: dict[str, RemoteHost] = Field(
-        description="By Longhorn's name of a node: how it is reached.", json_schema_extra=about("LHR-181, DEF-28")
-    )
+__all__ = ["open_cluster", "open_nodes", "open_world", "read_site"]
 
 
 def read_site(document: Any) -> SiteArgs:  # noqa: ANN401 - any YAML
     """Validate a site. Raises InvalidInputError with all mistakes."""
     try:
-        site = SiteArgs.model_validate(document)
+        return SiteArgs.model_validate(document)
     except ValidationError as error:
         raise InvalidInputError(explain("site", error)) from error
-    nodes, hosts = set(site.settings.nodes), set(site.hosts)
-    problems = [f"site.hosts.{name}: settings.nodes does not name it" for name in sorted(hosts - nodes)]
-    problems += [f"site.settings.nodes: {name} has no entry in hosts" for name in sorted(nodes - hosts)]
-    problems += [
-        f"site.hosts.{name}.sudo: password is not supported here; log in as root or allow sudo without one"
-        for name, host in site.hosts.items()
-        if host.sudo not in _BECOME
-    ]
-    if problems:
-        raise InvalidInputError(problems)
-    return site
 
 
 def open_cluster(kubeconfig: str, context: str | None = None) -> Cluster:
@@ -66,20 +44,27 @@ def open_cluster(kubeconfig: str, context: str | None = None) -> Cluster:
 
 
 @contextmanager
-def open_world(
-    site: SiteArgs, kubeconfig: str, state: Path, *, context: str | None = None, private_key: str | None = None
-) -> Iterator[World]:
-    """Open everything a run needs, and close it afterwards. Hosts are reached with pinned keys only (DEF-28)."""
-    cluster = open_cluster(kubeconfig, context)
+def open_nodes(site: SiteArgs, *, private_key: str | None = None) -> Iterator[dict[str, Node]]:
+    """Make the ways to the nodes, and close them afterwards. Hosts are reached with pinned keys only (DEF-28)."""
     nodes = {
-        name: TransportNode(name, _transport(host, private_key), become=_BECOME[host.sudo])
+        name: TransportNode(name, _transport(host, private_key), become=BECOME[host.sudo])
         for name, host in site.hosts.items()
     }
     try:
-        yield World(cluster, nodes, SystemClock(), state, site.settings)
+        yield dict(nodes)
     finally:
         for node in nodes.values():
             node.close()
+
+
+@contextmanager
+def open_world(
+    site: SiteArgs, kubeconfig: str, state: Path, *, context: str | None = None, private_key: str | None = None
+) -> Iterator[World]:
+    """Open everything a run needs, and close it afterwards."""
+    cluster = open_cluster(kubeconfig, context)
+    with open_nodes(site, private_key=private_key) as nodes:
+        yield World(cluster, nodes, SystemClock(), state, site.settings)
 
 
 def _transport(host: RemoteHost, private_key: str | None) -> Transport:

@@ -105,7 +105,7 @@ def test_a_section_is_found_by_the_type_of_its_component() -> None:
         "urn:pulumi:lab::factory::factory:host:Machine$**::pi.*",
     ]
     foundations = {"vault_foundation", "postgres_foundation"}
-    assert set(SECTIONS) == foundations | {"apps", "hosts", "cm5_gateway", "traefik_gateway"}
+    assert set(SECTIONS) == foundations | {"apps", "hosts", "cm5_gateway", "traefik_gateway", "longhorn"}
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_a_section_is_found_by_the_type_of_its_component() -> None:
         ("vault", "Did you mean `vault_foundation`?"),
         ("apps.webap", "Did you mean `webapp`?"),
         ("vault_foundation.x", "Did you mean `vault_foundation`?"),
-        ("nonsense", "Known here: apps, apps.webapp, cm5_gateway, hosts, hosts.gateway, postgres_foundation, "),
+        ("nonsense", "Known here: apps, apps.webapp, cm5_gateway, hosts, hosts.gateway, longhorn, "),
         ("hosts.gatway", "Did you mean `gateway`?"),
     ],
 )
