@@ -6,12 +6,13 @@ from typing import Any
 
 import pulumi
 
-from ..host import Credentials, HostState
+from ..host import Credentials, HostFacts, HostState
 from ..options import child_options
 from .args import LOGIN_SECRETS, CM5GatewayArgs
 from .checks import as_data, checklist, wan_checklist
 from .formats import digest
 from .gateway import Facts, Gateway
+from .preconditions import preconditions
 from .render import roles
 from .render_edge import AUTHORITY_FILE, authority_directory
 from .role import Role, SecretFile
@@ -67,6 +68,13 @@ class CM5Gateway(pulumi.ComponentResource):
         if args.traefik.acme is not None and args.traefik.acme.use_staging:
             pulumi.log.warn("certificates come from the staging authority, which no client trusts (CM5-217)", self)
         credentials = Credentials(**{key: given[key] for key in LOGIN_SECRETS if key in given})
+        found = HostFacts(
+            f"{name}.facts",
+            gateway.connection,
+            preconditions(gateway),
+            credentials=credentials,
+            opts=child_options(self, opts),
+        )
         planned, states = roles(gateway), dict[str, HostState]()
         contents = {role: _contents(plan, given) for role, plan in planned.items()}
         for role, plan in planned.items():
@@ -78,7 +86,10 @@ class CM5Gateway(pulumi.ComponentResource):
                 credentials=credentials,
                 contents=contents[role],
                 opts=child_options(
-                    self, opts, after=[states[other] for other in plan.after], protect=plan.protect and protect
+                    self,
+                    opts,
+                    after=[found, *(states[other] for other in plan.after)],
+                    protect=plan.protect and protect,
                 ),
             )
         file = planned["compose"].desired.files[gateway.compose_file]

@@ -1,7 +1,7 @@
 """Makes the file system of the gateway's data on a disk that holds nothing. Runs on the device, read from stdin.
 
-Arguments: disk, its partition, label, and the serial number of a disk that may be erased (or an empty text). Standard
-library only, Python 3.9 or newer.
+Arguments: disk, its partition, label, and the serial number of a disk that may be erased (or an empty text); with a
+fifth one, ``judge``, it only says whether it would refuse. Standard library only, Python 3.9 or newer.
 
 A disk that holds anything else is refused before a byte of it is written. Killed anywhere, it goes on with what it
 began: the partition is known by its name, and the label is given last, when the file system is whole.
@@ -20,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["PARTITION_NAME", "UNFINISHED", "DiskError", "main"]
+__all__ = ["PARTITION_NAME", "UNFINISHED", "DiskError", "judge", "main"]
 
 PARTITION_NAME = "factory-gateway-data"
 UNFINISHED = "unfinished"
@@ -37,22 +37,40 @@ class DiskError(Exception):
 def main(disk: str, partition: str, label: str, erasable: str) -> None:
     """Make the file system if it is missing. Raises DiskError for a disk that is not to be touched."""
     whole, parts = _described(disk)
-    devices = (whole, *parts)
-    if any(_probed(each["path"]).get("LABEL") == label for each in devices):
+    if _has(label, whole, parts):
         return
-    if mounted := [each["path"] for each in devices if each.get("mountpoint")]:
-        raise DiskError(f"{disk} is not formatted: {', '.join(mounted)} is mounted. Give another disk")
     begun = _is_begun(partition, parts)
-    if not begun and (found := _content(disk, partition, parts)):
-        serial = (whole.get("serial") or "").strip()
-        if not erasable or serial != erasable:
-            raise DiskError(
-                f"{disk} is not formatted: {found}. Give another disk, empty this one, or allow it to be erased with "
-                f"storage.erase_serial: {serial or '(but it has no serial number)'}"
-            )
+    _refuse(disk, partition, erasable, whole, parts)
     if not begun:
         _partition(disk, partition)
     _format(partition, label)
+
+
+def judge(disk: str, partition: str, label: str, erasable: str) -> None:
+    """Look only. Raises DiskError for a disk that :func:`main` would refuse."""
+    if not Path(disk).is_block_device():
+        raise DiskError(f"there is no disk {disk}")
+    whole, parts = _described(disk)
+    if not _has(label, whole, parts):
+        _refuse(disk, partition, erasable, whole, parts)
+
+
+def _has(label: str, whole: dict[str, Any], parts: list[dict[str, Any]]) -> bool:
+    return any(_probed(each["path"]).get("LABEL") == label for each in (whole, *parts))
+
+
+def _refuse(disk: str, partition: str, erasable: str, whole: dict[str, Any], parts: list[dict[str, Any]]) -> None:
+    """Refuse a disk that is in use, or that holds anything but what was begun here, unless it may be erased."""
+    if mounted := [each["path"] for each in (whole, *parts) if each.get("mountpoint")]:
+        raise DiskError(f"{disk} is not formatted: {', '.join(mounted)} is mounted. Give another disk")
+    if _is_begun(partition, parts) or (found := _content(disk, partition, parts)) is None:
+        return
+    serial = (whole.get("serial") or "").strip()
+    if not erasable or serial != erasable:
+        raise DiskError(
+            f"{disk} is not formatted: {found}. Give another disk, empty this one, or allow it to be erased with "
+            f"storage.erase_serial: {serial or '(but it has no serial number)'}"
+        )
 
 
 def _is_begun(partition: str, parts: list[dict[str, Any]]) -> bool:
@@ -129,6 +147,9 @@ def _run(*command: str, stdin: str | None = None) -> str:
 
 if __name__ == "__main__":
     try:
-        main(*sys.argv[1:])
+        if sys.argv[5:] == ["judge"]:
+            judge(*sys.argv[1:5])
+        else:
+            main(*sys.argv[1:])
     except DiskError as error:
         sys.exit(str(error))

@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from .component import FactoryProvider, HostState
     from .connection import command_connection
     from .credentials import Credentials
+    from .facts import HostFacts
 else:
     __getattr__ = on_demand(
         __name__,
         {
             "Credentials": "credentials",
             "FactoryProvider": "component",
+            "HostFacts": "facts",
             "HostState": "component",
             "command_connection": "connection",
         },
@@ -28,6 +30,7 @@ else:
 __all__ = [
     "Credentials",
     "FactoryProvider",
+    "HostFacts",
     "HostState",
     "HostStateArgs",
     "JumpHost",

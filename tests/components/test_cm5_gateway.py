@@ -8,12 +8,14 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.cm5_gateway import CM5Gateway, CM5GatewayArgs, Facts, GatewayError, formats
+from components.cm5_gateway import CM5Gateway, CM5GatewayArgs, Facts, Gateway, GatewayError, formats
+from components.cm5_gateway.preconditions import preconditions
 from components.host import FactoryProvider
 from tests.support.gateway import SECRETS, classic, gateway_args
 from tests.support.mocks import Graph, Node, build, render
 
 STATE = "factory-host:index:HostState"
+FACTS = "factory-host:index:HostFacts"
 GATEWAY = "factory:cm5:CM5Gateway"
 COMMAND = "command:remote:Command"
 COMPOSE_FILE = "/opt/data/docker-compose.yml"
@@ -237,4 +239,15 @@ def test_the_classic_profile_is_a_smaller_graph() -> None:
 
 def test_type_tokens_are_public_names(gateway: Graph) -> None:
     """They stand in people's state: changing one needs an alias."""
-    assert {node.type for node in gateway if not node.type.startswith("pulumi:")} == {GATEWAY, STATE, COMMAND}
+    assert {node.type for node in gateway if not node.type.startswith("pulumi:")} == {GATEWAY, STATE, FACTS, COMMAND}
+
+
+def test_the_device_is_asked_before_anything_is_planned(gateway: Graph) -> None:
+    """CM5-254, CM5-263: every role waits for the facts, which are found out in a preview already."""
+    facts = gateway.one(FACTS, "cabin.facts")
+    assert facts.parent == gateway.one(GATEWAY, "cabin").urn
+    assert facts.get("checks") == {
+        name: check.model_dump(mode="json", exclude_defaults=True)
+        for name, check in preconditions(Gateway.of(gateway_args())).items()
+    }
+    assert [name for name, node in states(gateway).items() if not gateway.waits_for(node, facts)] == []
