@@ -94,8 +94,8 @@ def _cm5_gateway(site: Site, providers: Providers, *, protect: bool) -> dict[str
         return {}
     from components.cm5_gateway import CM5Gateway  # noqa: PLC0415 - only if the section is present
 
-    # The certificate of its own authority is read by a command.
-    packages = ["factory", *(["command"] if args.local_ca else [])]
+    # The certificate of its own authority is read by a command; its registration is a dynamic resource.
+    packages = ["factory", *(["command"] if args.local_ca else []), *(["python"] if args.registration else [])]
     built = CM5Gateway(
         "cm5",
         args,

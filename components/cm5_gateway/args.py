@@ -14,7 +14,7 @@ from ..host.checks import HostCheck
 from ..host.remote_host import RemoteHost, Sudo
 from ..model import DnsLabel, HostName, Model, Seconds, about
 from .args_base import DockerArgs, GoArgs, LogRotationArgs
-from .args_cloud import CloudArgs
+from .args_cloud import CloudArgs, RegistrationArgs
 from .args_containers import ContainerArgs, FrontendArgs, HostServiceArgs
 from .args_edge import AdguardArgs, LocalCaArgs, NginxArgs, TraefikArgs
 from .args_network import DeviceSegmentArgs, LanArgs, MdnsArgs
@@ -159,11 +159,17 @@ class CM5GatewayArgs(Model):
             return None
 
     @property
+    def registration(self) -> RegistrationArgs | None:
+        """How the gateway is registered on its hub, if that is done here."""
+        return self.cloud.registration if self.cloud and self.cloud.enabled else None
+
+    @property
     def secrets(self) -> frozenset[str]:
         """Names of the secrets it cannot do without."""
         names = {name for container in self.containers.values() for name in container.secrets}
         names |= {name for service in self.services.values() for name in service.secrets.values()}
         names |= {self.cloud.token} if self.cloud and self.cloud.enabled else set[str]()
+        names |= {self.registration.admin_token} if self.registration else set[str]()
         names |= {self.adguard.password_hash} if self.adguard else set[str]()
         names |= set(self.traefik.acme.dns_credentials.values()) if self.traefik.acme else set[str]()
         names |= {"sudo_password"} if self.connection and self.connection.sudo is Sudo.PASSWORD else set[str]()
@@ -257,6 +263,8 @@ class CM5GatewayArgs(Model):
             pairs.append(("eth1_mac", cloud.eth1_mac, "device_segment.mac", self.device_segment.mac))
         elif cloud.eth1_mac is not None:
             yield "cloud.eth1_mac is given, but there is no device_segment: remove it"
+        if cloud.registration is not None and self.device_segment is None:
+            yield "cloud.registration needs device_segment: the hub wants both hardware addresses (CM5-193)"
         for key, registered, field, real in pairs:
             if registered is not None and registered != real:
                 yield f"cloud.{key} is {registered} and {field} is {real}: the hub would refuse the gateway (CM5-197)"

@@ -7,12 +7,22 @@ from pydantic import Field, StringConstraints
 from ..model import DnsLabel, Model, Seconds, about
 from .args_values import Ipv4, MacAddress, RelativePath, SecretName
 
-__all__ = ["CloudArgs"]
+__all__ = ["CloudArgs", "RegistrationArgs"]
 
 HttpsUrl = Annotated[str, StringConstraints(pattern=r"^https://[^\s/?#]+(/[^\s?#]*[^\s?#/])?$")]
 """The channel never uses plain HTTP (CM5-192)."""
 
 _DEFAULT_POLL: Final = 5
+
+
+class RegistrationArgs(Model):
+    """The gateway's entry on the hub, made by an administrator's token (CM5-193, CM5-269)."""
+
+    admin_token: SecretName = Field(
+        default="hub_admin_token",
+        description="Secret with the administrator's token. It is used only where something has to be registered.",
+        json_schema_extra=about("CM5-193, CM5-214"),
+    )
 
 
 class CloudArgs(Model):
@@ -64,6 +74,11 @@ class CloudArgs(Model):
         default=None,
         description="As registered on the hub; must be `device_segment.mac`. Default: that.",
         json_schema_extra=about("CM5-72, CM5-197"),
+    )
+    registration: RegistrationArgs | None = Field(
+        default=None,
+        description="Register the gateway on the hub. Absent: somebody else does.",
+        json_schema_extra=about("CM5-269"),
     )
     scheduled_sync_enabled: bool = Field(
         default=True, description="Synchronise on a schedule.", json_schema_extra=about("CM5-73")

@@ -12,6 +12,7 @@ from .args import LOGIN_SECRETS, CM5GatewayArgs
 from .checks import as_data, checklist, wan_checklist
 from .formats import digest
 from .gateway import Facts, Gateway
+from .hub import Identity
 from .preconditions import preconditions
 from .render import roles
 from .render_edge import AUTHORITY_FILE, authority_directory
@@ -92,6 +93,7 @@ class CM5Gateway(pulumi.ComponentResource):
                     protect=plan.protect and protect,
                 ),
             )
+        _register(name, gateway, given, child_options(self, opts, after=[states["compose"]]))
         file = planned["compose"].desired.files[gateway.compose_file]
         compose = file.content or contents["compose"][gateway.compose_file]
         connected = child_options(self, opts, after=[states["tls"]] if "tls" in states else [])
@@ -122,6 +124,25 @@ class CM5Gateway(pulumi.ComponentResource):
             "checks": self.checks,
         }
         return {name: value for name, value in found.items() if value is not None}
+
+
+def _register(
+    name: str, gateway: Gateway, secrets: Mapping[str, pulumi.Input[str]], opts: pulumi.ResourceOptions
+) -> None:
+    """Register the gateway on its hub, if that is asked for: last, for a silent hub keeps nobody from the rest."""
+    args, cloud, segment = gateway.args, gateway.args.cloud, gateway.segment
+    if args.registration is None or cloud is None or segment is None:
+        return
+    from .provider import GatewayRegistration  # noqa: PLC0415 - a gateway that registers nowhere needs none of it
+
+    GatewayRegistration(
+        f"{name}.registration",
+        Identity(gateway.gateway_id, cloud.machine_id, args.lan.mac, segment.mac),
+        hub_url=cloud.hub_url,
+        token=secrets[cloud.token],
+        admin_token=secrets[args.registration.admin_token],
+        opts=opts,
+    )
 
 
 def _authority(

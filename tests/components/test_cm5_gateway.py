@@ -7,16 +7,18 @@ from typing import Any
 
 import pulumi
 import pytest
+import yaml
 
 from components.cm5_gateway import CM5Gateway, CM5GatewayArgs, Facts, Gateway, GatewayError, formats
 from components.cm5_gateway.preconditions import preconditions
 from components.host import FactoryProvider
 from tests.support.gateway import SECRETS, classic, gateway_args
-from tests.support.mocks import Graph, Node, build, render
+from tests.support.mocks import Graph, Node, build, render, reveal
 
 STATE = "factory-host:index:HostState"
 FACTS = "factory-host:index:HostFacts"
 GATEWAY = "factory:cm5:CM5Gateway"
+REGISTRATION = "pulumi-python:dynamic/factory:GatewayRegistration"
 COMMAND = "command:remote:Command"
 COMPOSE_FILE = "/opt/data/docker-compose.yml"
 
@@ -251,3 +253,22 @@ def test_the_device_is_asked_before_anything_is_planned(gateway: Graph) -> None:
         for name, check in preconditions(Gateway.of(gateway_args())).items()
     }
     assert [name for name, node in states(gateway).items() if not gateway.waits_for(node, facts)] == []
+
+
+def test_the_gateway_is_registered_last_and_with_its_own_identity() -> None:
+    """CM5-193, CM5-195, CM5-197, CM5-269: what the hub knows is what the backend says of itself."""
+    args = gateway_args(cloud={"registration": {}})
+    secrets = {**SECRETS, "hub_admin_token": "secret-of-admin"}
+    graph = graph_of(args, secrets=secrets)
+    node = graph.one(REGISTRATION)
+    config = states(graph)["container-backend"].get("desired.files")["/opt/data/config/backend/config.yaml"]
+    block = yaml.safe_load(reveal(config["content"]))["cloud"]
+    assert node.get("token") == block["gateway_token"] == "secret-of-cloud"
+    for key in ("hub_url", "gateway_id", "machine_id", "eth0_mac", "eth1_mac"):
+        assert node.get(key) == block[key]
+    assert node.is_secret("token")
+    assert node.is_secret("admin_token")
+    assert graph.waits_for(node, states(graph)["compose"])
+    assert [each for each in states(graph).values() if graph.waits_for(each, node)] == []
+    assert graph_of(gateway_args()).all(REGISTRATION) == ()
+    assert graph_of(gateway_args(cloud={"registration": {}, "enabled": False})).all(REGISTRATION) == ()

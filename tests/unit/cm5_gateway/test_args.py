@@ -71,6 +71,7 @@ def refusal(**changes: Any) -> str:
         ({"cloud": {"hub_url": "http://hub.example.test"}}, "cloud.hub_url"),
         ({"cloud": {"eth0_mac": MAC}}, f"cloud.eth0_mac is {MAC} and lan.mac is 02:00:5e:00:53:01"),
         ({"cloud": {"eth1_mac": MAC}}, f"cloud.eth1_mac is {MAC} and device_segment.mac"),
+        ({"device_segment": None, "cloud": {"registration": {}}}, "cloud.registration needs device_segment"),
         ({"cloud": {"container": "mosquitto"}}, "which must be a map in YAML"),
         ({"cloud": {"container": "nobody"}}, "containers.nobody.files.config.yaml"),
         # CM5-208
@@ -241,5 +242,6 @@ def test_the_secrets_are_those_of_its_parts() -> None:
         "ovh_consumer_key",
         "push_token",
     }
+    assert gateway_args(cloud={"registration": {}}).secrets >= {"hub_admin_token"}
     assert gateway_args(cloud={"enabled": False}, connection={"sudo": "password"}).secrets >= {"sudo_password"}
     assert classic().secrets == frozenset()
