@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -95,7 +96,7 @@ class Machine(Runner):
             self.installed[name] = {"version": version}
             if unit and not place.exists():
                 place.write_text("[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n")
-                self.units[unit] = {"active": True, "enabled": True, "starts": 1}
+                self.units[unit] = {"active": True, "enabled": True, "starts": 1, "since": time.monotonic()}
         return 0, ""
 
     def _apt_mark(self, words: list[str]) -> tuple[int, str]:
@@ -233,7 +234,8 @@ class Machine(Runner):
             elif verb in ("start", "restart"):
                 if unit.get("masked"):
                     return 1, f"Unit {name} is masked."
-                unit.update(active=True, starts=unit["starts"] + 1)
+                starts = unit["starts"] + (verb == "restart" or not unit["active"])
+                unit.update(active=True, starts=starts, since=time.monotonic())
             elif verb == "stop":
                 unit["active"] = False
         return 0, ""
@@ -251,6 +253,7 @@ class Machine(Runner):
         stale = "yes" if unit.get("active") and unit.get("read", self._text(name)) != self._text(name) else "no"
         fields = {"Id": name, "Names": name, "LoadState": load, "UnitFileState": state, "NeedDaemonReload": stale}
         fields["ActiveState"] = "active" if unit.get("active") else "inactive"
+        fields["ActiveEnterTimestampMonotonic"] = str(int(unit.get("since", 0) * 1e6))
         return "".join(f"{key}={value}\n" for key, value in fields.items()).rstrip("\n")
 
     # steps

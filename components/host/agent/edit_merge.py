@@ -6,8 +6,6 @@ not parse is refused with the place of the mistake, never repaired (DOCKER-09, D
 
 from __future__ import annotations
 
-import json
-
 from .errors import Refusal
 
 TYPE_CHECKING = False
@@ -20,6 +18,8 @@ def merge(text: str | None, notation: str, values: Mapping[str, Any], absent: Se
     """Set and remove keys. Maps are merged key by key, every other value is replaced."""
     if notation == "ini":
         return _merge_ini(text or "", values, absent)
+    import json  # here, as below: most documents merge nothing, and its import is slow
+
     old = load(text, notation)
     new = _without(_merged(old, values), absent)
     # An unchanged meaning keeps the file's own spelling.
@@ -36,6 +36,8 @@ def load(text: str | None, notation: str) -> dict[str, Any]:
         return _Ini(text or "").values()
     if text is None or not text.strip():
         return {}
+    import json
+
     try:
         value = json.loads(text, object_pairs_hook=_unique)
     except ValueError as error:
@@ -87,6 +89,8 @@ def _same(one: Any, other: Any) -> bool:
     """Compare as JSON does: ``true`` is not ``1``, and ``1.0`` is ``1``."""
     if type(one) in (int, float) and type(other) in (int, float):
         return bool(one == other)
+    import json
+
     return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
@@ -147,9 +151,14 @@ class _Ini:
                 found.setdefault(section, {})[key] = line.partition("=")[2].strip()
         return found
 
+    def _equals(self) -> str:
+        """Write the sign as the file does: some programs take no spaces around it."""
+        names = [line.partition("=")[0] for _, key, line in self.lines if key is not None]
+        return "=" if any(name == name.rstrip() for name in names) else " = "
+
     def put(self, section: str, key: str, value: str) -> None:
         """Set a key: in its line, else at the end of its section, else in a new section at the end."""
-        line = f"{key} = {value}" if value else f"{key} ="
+        line = f"{key}{self._equals()}{value}".rstrip()
         last = None
         for number, (other, name, old) in enumerate(self.lines):
             if other == section:

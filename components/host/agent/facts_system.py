@@ -183,3 +183,11 @@ def units(host: Host, wanted: list[str]) -> dict[str, Any]:
         for name in {fields.get("Id", ""), *fields.get("Names", "").split()} & set(wanted):
             found[name] = fact
     return found
+
+
+def active_since(host: Host, name: str) -> float | None:
+    """Ask since when a unit is active, on the clock of `time.monotonic`; None if it is not."""
+    done = host.run(["systemctl", "show", "--property=ActiveState,ActiveEnterTimestampMonotonic", "--", name])
+    fields = dict(line.partition("=")[::2] for line in done.stdout.splitlines())
+    since = fields.get("ActiveEnterTimestampMonotonic", "")
+    return int(since) / 1e6 if fields.get("ActiveState") == "active" and since.isdigit() else None

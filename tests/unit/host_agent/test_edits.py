@@ -110,10 +110,17 @@ def test_merging_ini_says_what_an_ini_reader_reads(old: dict[str, Any], values: 
 def test_ini_comments_and_order_stay() -> None:
     text = "x = 0\n\n[a]\n# one\nk=1\n\n[b]\n; two\n"
     assert edit_merge.merge(text, "ini", {"a": {"n": "2"}, "": {"y": "3"}}) == (
-        "x = 0\ny = 3\n\n[a]\n# one\nk=1\nn = 2\n\n[b]\n; two\n"
+        "x = 0\ny=3\n\n[a]\n# one\nk=1\nn=2\n\n[b]\n; two\n"
     )
     assert edit_merge.merge(text, "ini", {}, [["a", "k"]]) == "x = 0\n\n[a]\n# one\n\n[b]\n; two\n"
     assert edit_merge.merge(text, "ini", {}, [["b"]]) == "x = 0\n\n[a]\n# one\nk=1\n\n"
+
+
+def test_ini_is_written_with_the_spaces_that_the_file_has() -> None:
+    """avahi-daemon refuses a file with spaces before the sign."""
+    assert edit_merge.merge("[a]\nk = 1\n", "ini", {"a": {"n": "2"}}) == "[a]\nk = 1\nn = 2\n"
+    assert edit_merge.merge("[a]\nk=1\n", "ini", {"a": {"n": "2"}}) == "[a]\nk=1\nn=2\n"
+    assert edit_merge.merge(None, "ini", {"a": {"n": ""}}) == "[a]\nn =\n"
 
 
 @pytest.mark.parametrize("value", ["a\nb", "a\rb", "a\0b", "a\x7fb"])

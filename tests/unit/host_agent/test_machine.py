@@ -82,6 +82,19 @@ def test_a_changed_file_touches_itself_and_its_service_once(machine: Machine) ->
     assert driver.pending(changed) == []
 
 
+def test_a_service_that_its_package_starts_reads_the_document_s_file(machine: Machine) -> None:
+    document = {
+        "packages": {"nginx": {}},
+        "files": {"/etc/nginx/nginx.conf": {"content": "events {}\n"}},
+        "units": {"nginx.service": {"running": True, "restart_on": ["files:/etc/nginx/nginx.conf"]}},
+    }
+    Driver.on(machine).apply(document)
+    # Once by the package, before the file was there, and once afterwards.
+    assert machine.units["nginx.service"]["starts"] == 2
+    Driver.on(machine).apply(document)
+    assert machine.units["nginx.service"]["starts"] == 2
+
+
 def test_deleting_gives_back_what_was_there(machine: Machine) -> None:
     before = tree(machine.root)
     driver = Driver.on(machine)
