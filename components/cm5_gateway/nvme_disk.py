@@ -27,7 +27,7 @@ UNFINISHED = "unfinished"
 _PROBED = 1024 * 1024
 _NOTHING_FOUND = 2
 _PATIENCE = 5.0
-_FIELDS = "PATH,SERIAL,TYPE,MOUNTPOINT,PARTLABEL"
+_FIELDS = "PATH,SERIAL,TYPE,MOUNTPOINT"
 
 
 class DiskError(Exception):
@@ -122,9 +122,10 @@ def _format(partition: str, label: str) -> None:
 
 
 def _described(disk: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Return the disk and its partitions: path, serial number, mount point and name."""
-    whole = json.loads(_run("lsblk", "--json", "--output", _FIELDS, disk))["blockdevices"][0]
-    return whole, whole.get("children", [])
+    """Return the disk, and all that is on it however deep: path, serial number, mount point and partition's name."""
+    listed = json.loads(_run("lsblk", "--json", "--list", "--output", _FIELDS, disk))["blockdevices"]
+    whole, *parts = listed
+    return whole, [{**each, "partlabel": _probed(each["path"]).get("PART_ENTRY_NAME")} for each in parts]
 
 
 def _probed(device: str) -> dict[str, str]:

@@ -111,7 +111,8 @@ def mdns(gateway: Gateway, name: str) -> Role:
             "ExecStart": f"/usr/bin/avahi-publish --address --no-reverse {name} {gateway.lan_address}",
             "Restart": "always",
             "RestartSec": "5",
-            "DynamicUser": "yes",
+            # A user that the bus can look up on every system; a dynamic one takes a library that may be missing.
+            "User": "avahi",
         },
         "Install": {"WantedBy": "multi-user.target"},
     }
