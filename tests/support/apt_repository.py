@@ -31,6 +31,8 @@ class Package:
     name: str
     version: str = "1.0"
     files: Mapping[str, str] = field(default_factory=dict)
+    programs: Mapping[str, str] = field(default_factory=dict)
+    """Files that can be run."""
     scripts: Mapping[str, str] = field(default_factory=dict)
     conffiles: Sequence[str] = ()
 
@@ -61,10 +63,11 @@ class Package:
         for name, script in self.scripts.items():
             (control / name).write_text(script)
             (control / name).chmod(0o755)
-        for path, content in self.files.items():
+        for path, content in {**self.files, **self.programs}.items():
             target = tree / path.lstrip("/")
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(content)
+            target.chmod(0o755 if path in self.programs else 0o644)
         archive = folder / self.file_name
         _run("dpkg-deb", "--root-owner-group", "-Znone", "--build", str(tree), str(archive))
         return archive
@@ -101,13 +104,9 @@ def signer(home: Path) -> Iterator[Signer]:
 def write_repository(folder: Path, packages: Sequence[Package], key: Signer, work: Path) -> None:
     """Write a flat repository (suite `./`) with these packages, signed."""
     folder.mkdir(parents=True)
-    index = []
     for package in packages:
-        content = package.build(folder, work).read_bytes()
-        facts = {"Filename": f"./{package.file_name}", "Size": len(content), "SHA256": _digest(content)}
-        index.append(package.control + "".join(f"{name}: {value}\n" for name, value in facts.items()))
-    listing = "\n".join(index).encode()
-    (folder / "Packages").write_bytes(listing)
+        package.build(folder, work)
+    listing = write_index(folder)
     date = dt.datetime.now(dt.UTC).strftime("%a, %d %b %Y %H:%M:%S UTC")
     release = work / "Release"
     release.write_text(
@@ -115,6 +114,20 @@ def write_repository(folder: Path, packages: Sequence[Package], key: Signer, wor
         f"SHA256:\n {_digest(listing)} {len(listing)} Packages\n"
     )
     key.sign(release, folder / "InRelease")
+
+
+def write_index(folder: Path) -> bytes:
+    """Write and return the list of the archives in a folder, which makes it a repository."""
+    index = []
+    for archive in sorted(folder.glob("*.deb")):
+        content = archive.read_bytes()
+        facts = {"Filename": f"./{archive.name}", "Size": len(content), "SHA256": _digest(content)}
+        index.append(
+            _run("dpkg-deb", "--field", str(archive)) + "".join(f"{key}: {value}\n" for key, value in facts.items())
+        )
+    listing = "\n".join(index).encode()
+    (folder / "Packages").write_bytes(listing)
+    return listing
 
 
 def _digest(content: bytes) -> str:

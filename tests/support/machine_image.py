@@ -1,7 +1,7 @@
 """The file system that all test machines start from: Debian with systemd, OpenSSH, sudo and Python, made once per user.
 
 It lies in the user's cache under a key made of its recipe and is never written again. Making it takes root and Debian's
-`mmdebstrap`.
+`mmdebstrap`. What a gateway installs lies in it as packages, ready to be installed by whoever adds the source.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.support.apt_repository import write_index
 from toolchain.lock import exclusive
 from toolchain.paths import cache_dir
 
@@ -32,7 +33,20 @@ PACKAGES = (
     "kmod",
     "procps",
     "strace",
+    # What a gateway's checks, disk and containers run.
+    "bind9-dnsutils",
+    "curl",
+    "e2fsprogs",
+    "fdisk",
+    "logrotate",
+    "nginx-light",
+    "openssl",
+    "python3-yaml",
 )
+OFFERED = ("avahi-daemon", "avahi-utils", "dnsmasq", "nftables")
+"""Packages of services, with all they need: not installed, but in `SHELF`."""
+SHELF = "/srv/debian"
+"""Where a machine has them, as a repository without a signature."""
 _TIMERS = ("apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "fstrim.timer")
 # What a container has no use for, and what would make its boot slower or `degraded`.
 _MASKED = (
@@ -41,6 +55,7 @@ _MASKED = (
     "dev-hugepages.mount",
     "e2scrub_reap.service",
     "getty.target",
+    "nginx.service",
     "remote-fs.target",
     "sys-fs-fuse-connections.mount",
     "systemd-firstboot.service",
@@ -58,6 +73,15 @@ CAREFUL = "careful"
 """Who may become root with a password, `PASSWORD`."""
 PASSWORD = "only-in-tests"
 _SECONDS = 900
+# Run by mmdebstrap with the new root as its argument, while it still has its sources.
+_OFFER = f"""\
+set -e
+export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"
+apt-get clean
+apt-get install --yes --quiet=2 --no-install-recommends --download-only {" ".join(OFFERED)} >&2
+mkdir "$1{SHELF}"
+mv "$1"/var/cache/apt/archives/*.deb "$1{SHELF}"
+"""
 
 
 def image(report: Callable[[str], None] = lambda line: print(line, file=sys.stderr)) -> Path:
@@ -94,6 +118,7 @@ def _install(root: Path) -> None:
         "--quiet",
         "--variant=minbase",
         f"--include={','.join(PACKAGES)}",
+        f"--customize-hook={_OFFER}",
         *options,
         SUITE,
         str(root),
@@ -107,6 +132,7 @@ def _prepare(root: Path) -> None:
     """Give the image its users, keep it off every network, and leave out what slows the boot."""
     # No source but those that a test adds: nothing is ever fetched by a test machine.
     (root / "etc/apt/sources.list").write_text("")
+    write_index(root / SHELF.lstrip("/"))
     # Each boot is a first one, but with an identity that does not have to be made first.
     (root / "etc/machine-id").write_text(f"{hashlib.sha256(SUITE.encode()).hexdigest()[:32]}\n")
     units = root / "etc/systemd/system"

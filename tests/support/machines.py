@@ -34,19 +34,18 @@ _ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "DEB
 _GROUP = "factory-machine-"
 _NETWORK = ipaddress.ip_network("10.128.0.0/9")
 
-# Run in fresh namespaces for mounts and network: `parent` is a process of this machine's network.
+# Run in fresh namespaces for mounts and network.
 _BOOT = """\
 set -eu
-parent=$1 link=$2 address=$3 layers=$4 work=$5 name=$6 systemd=$7 keep=$8
-shift 8
+wires=$1 layers=$2 work=$3 name=$4 systemd=$5 keep=$6
+shift 6
 for group in "$@"; do mkdir -p "$group"; echo $$ > "$group/cgroup.procs"; done
-mount -t tmpfs -o mode=755 machine "$work"
-mkdir "$work/upper" "$work/scratch" "$work/root"
+# Whoever has mounted something there keeps what the machine writes.
+mountpoint -q "$work" || mount -t tmpfs -o mode=755 machine "$work"
+mkdir -p "$work/upper" "$work/scratch" "$work/root"
 mount -t overlay overlay -o "lowerdir=$layers,upperdir=$work/upper,workdir=$work/scratch" "$work/root"
 ip link set lo up
-ip link add host0 type veth peer name "$link" netns "$parent"
-ip address add "$address" dev host0
-ip link set host0 up
+eval "$wires"
 # A network of its own: its kernel parameters may be set.
 export SYSTEMD_NSPAWN_API_VFS_WRITABLE=network
 exec "$systemd" --quiet --boot --register=no $keep --directory="$work/root" --machine="$name" \\
@@ -107,7 +106,7 @@ class Machine:
     _leader: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
-        self._link = _unused_link()
+        self._link = unused_network()
         seed, ssh = self.folder / "identity", self.folder / "identity/etc/ssh"
         ssh.mkdir(parents=True)
         for source, target in (("host", "ssh_host_ed25519_key"), ("host.pub", "ssh_host_ed25519_key.pub")):
@@ -142,9 +141,9 @@ class Machine:
         # Where systemd does not run this machine, it cannot be asked for a scope.
         keep = "" if Path("/run/systemd/system").is_dir() else "--keep-unit"
         groups = _control_groups(self.name) if keep else []
-        arguments = [str(os.getpid()), self._own_link, f"{self.address}/{_LINK_PREFIX}", layers, str(work), self.name]
+        arguments = [self._wires(), layers, str(work), self.name]
         script = ["sh", str(self.folder / "boot"), *arguments, str(program("systemd-nspawn")), keep, *map(str, groups)]
-        command = [str(program("unshare")), "--mount", "--net", "--propagation=private", *script]
+        command = [*self._place(), str(program("unshare")), "--mount", "--net", "--propagation=private", *script]
         with (self.folder / "console").open("wb") as console:
             self._process = subprocess.Popen(
                 launched(tuple(command), unprivileged=False, death_signal=signal.SIGTERM),
@@ -153,9 +152,7 @@ class Machine:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self._wait(lambda: Path("/sys/class/net", self._own_link).exists(), "its link")
-        _ip("address", "add", f"{self._link[1]}/{_LINK_PREFIX}", "dev", self._own_link)
-        _ip("link", "set", self._own_link, "up")
+        self._wait(self._connected, "its network")
         self._wait(self.answers, "OpenSSH")
         # Not earlier: the first children of nspawn only prepare the machine's namespaces.
         self._leader = int(Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text())
@@ -172,8 +169,7 @@ class Machine:
         else:
             process.terminate()
         process.wait(_STOP_SECONDS)
-        # The kernel would remove it too, but later, when the next start has the same name.
-        _ip("link", "delete", self._own_link, check=False)
+        self._disconnect()
         deadline = time.monotonic() + _STOP_SECONDS
         for group in _control_groups(self.name):
             while not _removed(group):
@@ -226,6 +222,30 @@ class Machine:
         """Run a program of this machine as root in that one's network."""
         enter = [str(program("nsenter")), f"--target={self._leader}", "--net", "--", *command]
         subprocess.run(enter, check=True, capture_output=True, timeout=_COMMAND_SECONDS)
+
+    def _place(self) -> list[str]:
+        """Return the command by which the machine's namespaces are made somewhere else than in this one's."""
+        return []
+
+    def _wires(self) -> str:
+        """Return the commands that make its interfaces, run as root in its network."""
+        return (
+            f"ip link add host0 type veth peer name {self._own_link} netns {os.getpid()}\n"
+            f"ip address add {self.address}/{self._link.prefixlen} dev host0\n"
+            "ip link set host0 up"
+        )
+
+    def _connected(self) -> bool:
+        """Bring up the other end of its wires, once it is there; false until then."""
+        if not Path("/sys/class/net", self._own_link).exists():
+            return False
+        ip("address", "add", f"{self._link[1]}/{self._link.prefixlen}", "dev", self._own_link)
+        ip("link", "set", self._own_link, "up")
+        return True
+
+    def _disconnect(self) -> None:
+        """Remove that end. The kernel would too, but later, when the next start has the same name."""
+        ip("link", "delete", self._own_link, check=False)
 
     def _inside(self, *command: str) -> list[str]:
         enter = [str(program("nsenter")), f"--target={self._leader}", "--mount", "--uts", "--ipc", "--net", "--pid"]
@@ -297,8 +317,8 @@ def _removed(group: Path) -> bool:
     return True
 
 
-def _unused_link() -> ipaddress.IPv4Network:
-    """Draw a network of two addresses that this machine does not know yet."""
+def unused_network(prefix: int = _LINK_PREFIX) -> ipaddress.IPv4Network:
+    """Draw a network that this machine does not know yet; by default one of two addresses."""
     listed = subprocess.run(
         [str(program("ip")), "-json", "-4", "address"], check=True, capture_output=True, timeout=_COMMAND_SECONDS
     )
@@ -308,12 +328,14 @@ def _unused_link() -> ipaddress.IPv4Network:
         for entry in device["addr_info"]
     ]
     draw = random.SystemRandom()
+    size = 1 << (_NETWORK.max_prefixlen - prefix)
     while True:
-        offset = draw.randrange(_NETWORK.num_addresses // 4) * 4
-        network = ipaddress.IPv4Network((int(_NETWORK.network_address) + offset, _LINK_PREFIX))
+        offset = draw.randrange(_NETWORK.num_addresses // size) * size
+        network = ipaddress.IPv4Network((int(_NETWORK.network_address) + offset, prefix))
         if not any(network.overlaps(other) for other in known):
             return network
 
 
-def _ip(*arguments: str, check: bool = True) -> None:
+def ip(*arguments: str, check: bool = True) -> None:
+    """Run `ip ARGUMENTS` as root in this machine's network."""
     subprocess.run([str(program("ip")), *arguments], check=check, capture_output=True, timeout=_COMMAND_SECONDS)

@@ -1,0 +1,138 @@
+"""The whole gateway on a test machine: its description, its packages, and the real engine that makes it so."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.support.apt_repository import Package, signer, write_repository
+from tests.support.gateway import GATEWAY, SECRETS, merged
+from tests.support.gateway_site import DEVICE_MAC, LAN_MAC, SEGMENT_MAC, GatewayMachine, gateway_site
+from tests.support.plugin_program import Program
+from toolchain.paths import ROOT
+
+__all__ = ["Device", "gateway_device"]
+
+_SHELF = "/srv/docker"
+_DOUBLES = Path(__file__).parent / "gateway_doubles"
+_PYTHON = "#!/usr/bin/python3\n"
+_ADGUARD = '#!/bin/sh\nexec /usr/lib/docker-double/serve.py adguard "$3"\n'
+_DOCKER_UNIT = """\
+[Unit]
+Description=A double of Docker
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/bin/docker boot
+
+[Install]
+WantedBy=multi-user.target
+"""
+_PROGRAM = f"""
+import json, os, sys
+sys.path.insert(0, {str(ROOT)!r})
+import pulumi, pulumi_command
+from components.cm5_gateway import CM5Gateway, CM5GatewayArgs
+from components.host import FactoryProvider
+
+given = json.loads(os.environ["VALUES"])
+secrets = {{name: pulumi.Output.secret(value) for name, value in given["secrets"].items()}}
+opts = pulumi.ResourceOptions(providers=[FactoryProvider("factory"), pulumi_command.Provider("command")])
+gateway = CM5Gateway("cabin", CM5GatewayArgs.model_validate(given["args"]), secrets=secrets, opts=opts)
+pulumi.export("cm5", gateway.outputs())
+"""
+
+
+@dataclass
+class Device:
+    """A machine, the program that describes it as a gateway, and what they were given."""
+
+    machine: GatewayMachine
+    program: Program
+    signing_key: str
+
+    def args(self, **changes: Any) -> dict[str, Any]:
+        """Describe the gateway; a keyword changes a section in depth."""
+        machine = self.machine
+        repository = {"uris": [f"file://{_SHELF}"], "suites": ["./"], "signing_key": self.signing_key}
+        here: dict[str, Any] = {
+            "connection": {
+                "address": machine.address,
+                "user": "root",
+                "sudo": "none",
+                "host_key": machine.keys.host_key,
+                "ssh_config": None,
+            },
+            "lan": {"mac": LAN_MAC, "resolvers": [machine.site.router]},
+            "device_segment": {
+                "mac": SEGMENT_MAC,
+                "reservations": [{"mac": DEVICE_MAC, "address": "10.0.1.10", "name": "valve"}],
+            },
+            "storage": {"device": machine.disk.path},
+            "packages": ["bind9-dnsutils", "curl"],
+            "docker": {"repository": repository},
+            "go": None,
+        }
+        return dict(merged(merged(GATEWAY, here), changes))
+
+    def values(self, **changes: Any) -> dict[str, Any]:
+        """Write what the program is given."""
+        return {"args": self.args(**changes), "secrets": {**SECRETS, "private_key": self.machine.keys.private_key}}
+
+    def up(self, **changes: Any) -> None:
+        """Refresh and update."""
+        self.program.up(**self.values(**changes))
+
+    def refused(self, **changes: Any) -> str:
+        """Refresh and update, which must fail; return what was said."""
+        said = self.program.run(
+            "up", "--refresh", "--yes", "--skip-preview", check=False, values=self.values(**changes)
+        )
+        assert "error:" in said, said
+        return said
+
+    def steps(self, **changes: Any) -> dict[str, list[str]]:
+        """Preview with refresh; return what would be done to each role."""
+        found = self.program.steps(**self.values(**changes))
+        return {name.removeprefix("cabin."): what for name, what in found.items()}
+
+    def outputs(self) -> Mapping[str, Any]:
+        """Return the gateway's outputs."""
+        outputs: Mapping[str, Any] = self.program.outputs()["cm5"]
+        return outputs
+
+    def checks(self) -> list[str]:
+        """Run every check of the gateway itself on the machine; return what is wrong."""
+        raise NotImplementedError
+
+
+@contextmanager
+def gateway_device(folder: Path) -> Iterator[Device]:
+    """Run a bare machine, with the program that has not been run yet."""
+    doubles = {name: _PYTHON + (_DOUBLES / f"{name}.py").read_text("utf-8") for name in ("docker", "serve")}
+    packages = (
+        Package(
+            "docker.io",
+            files={"/usr/lib/systemd/system/docker.service": _DOCKER_UNIT},
+            programs={
+                "/usr/bin/docker": doubles["docker"],
+                "/usr/lib/docker-double/serve.py": doubles["serve"],
+                "/opt/adguardhome/AdGuardHome": _ADGUARD,
+            },
+        ),
+        Package("docker-compose"),
+    )
+    with signer(folder / "gpg") as key:
+        write_repository(folder / "seed" / _SHELF.lstrip("/"), packages, key, folder / "work")
+        signing_key = key.public_key
+    program = Program.write(folder / "project", _PROGRAM)
+    settings = json.loads((program.folder / "Pulumi.yaml").read_text())
+    plugin = {"name": "factory-host", "path": str(ROOT / "toolchain/plugins/factory_host")}
+    (program.folder / "Pulumi.yaml").write_text(json.dumps(settings | {"plugins": {"providers": [plugin]}}))
+    with gateway_site("gateway", seeds=[folder / "seed"]) as machine:
+        yield Device(machine, program, signing_key)
