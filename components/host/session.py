@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from .agent import BOOTSTRAP, FrameParser, ProtocolError, blob_frames, bundle, json_frame
+from .agent import BOOTSTRAP, OUR_BYTECODE, FrameParser, ProtocolError, blob_frames, bundle, json_frame
 from .command import SUDO_REFUSED, agent_command, preamble
 from .remote_host import RemoteHost, Sudo
 from .transport import Channel, HostError, Transport, UnreachableError
@@ -57,8 +57,8 @@ class _Running:
     """An agent's process."""
 
     channel: Channel
-    first: bytes
-    """What goes before its first request."""
+    first: bytes = b""
+    """Its program, which goes before its first request."""
     parser: FrameParser = field(default_factory=FrameParser)
     waiting: list[Message] = field(default_factory=list)
 
@@ -212,24 +212,42 @@ class HostSession:
                 stopping.cancel()
 
     async def _start(self) -> _Running:
-        """Start an agent; its program travels with the first request."""
+        """Start an agent and hear its `hello`; its program travels with the first request."""
         try:
             password = preamble(self.host, self._password)
         except ValueError as error:
             raise UnreachableError(f"{self.place}: {error}") from None
-        channel = await self._transport.start(agent_command(self.host, BOOTSTRAP))
-        self._agent = _Running(channel, password + bundle())
-        return self._agent
+        # Made while the host is connected to: most hosts' Python is like ours.
+        program = asyncio.create_task(asyncio.to_thread(bundle, OUR_BYTECODE))
+        agent = _Running(await self._transport.start(agent_command(self.host, BOOTSTRAP)))
+        try:
+            async with asyncio.timeout(self.host.silence_timeout):
+                # Why an agent ended is told by the `hello` that does not come.
+                with contextlib.suppress(UnreachableError):
+                    await agent.channel.send(password)
+                hello = await self._message(agent)
+        except BaseException as error:
+            agent.channel.kill()
+            if isinstance(error, TimeoutError):
+                seconds = self.host.silence_timeout
+                raise UnreachableError(f"{self.place}: no agent has started within {seconds:g} s") from None
+            raise
+        bytecode = hello.get("bytecode", "")
+        agent.first = await program if bytecode == OUR_BYTECODE else bundle(bytecode)
+        self._agent = agent
+        return agent
 
     async def _answer(self, agent: _Running, progress: Progress) -> Message:
         while True:
-            while agent.waiting:
-                message = agent.waiting.pop(0)
-                if message.get("event") == "result":
-                    return message
-                if message.get("event") == "error":
-                    raise AgentError(self.place, message.get("error", {}))
-                progress(_progress_line(message))
+            message = await self._message(agent)
+            if message.get("event") == "result":
+                return message
+            if message.get("event") == "error":
+                raise AgentError(self.place, message.get("error", {}))
+            progress(_progress_line(message))
+
+    async def _message(self, agent: _Running) -> Message:
+        while not agent.waiting:
             data = await agent.channel.receive()
             if not data:
                 raise UnreachableError(await self._last_words(agent))
@@ -237,6 +255,7 @@ class HostSession:
                 agent.waiting += agent.parser.feed(data)
             except ProtocolError as error:
                 raise UnreachableError(f"{self.place}: what answers is not the agent: {error}") from None
+        return agent.waiting.pop(0)
 
     async def _cancel_on(self, stop: Stop, agent: _Running) -> None:
         await stop()

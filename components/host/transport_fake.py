@@ -21,6 +21,7 @@ class FakeChannel:
         self._parser = FrameParser()
         self._before = len(bundle())
         self._written: asyncio.Queue[bytes] = asyncio.Queue()
+        self._written.put_nowait(json_frame({"event": "hello"}))
         self._over = False
 
     async def send(self, data: bytes) -> None:

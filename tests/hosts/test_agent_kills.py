@@ -104,7 +104,9 @@ def test_no_temporary_file_no_journal_no_lock_is_left(template: Path, work: Path
 def agent(root: Path, request: dict[str, Any]) -> subprocess.Popen[bytes]:
     process = subprocess.Popen([sys.executable, "-IS", "-c", BOOTSTRAP], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdin
-    process.stdin.write(bundle() + json_frame({**request, "root": str(root)}))
+    assert process.stdout
+    (hello,) = FrameParser().feed(os.read(process.stdout.fileno(), 65536))
+    process.stdin.write(bundle(hello["bytecode"]) + json_frame({**request, "root": str(root)}))
     process.stdin.flush()
     return process
 

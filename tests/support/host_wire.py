@@ -16,9 +16,14 @@ KEY = "ab" * 32
 
 
 class Wire:
-    """One agent process below a root prefix. ``wrapper`` is a command in front of it (a tracer)."""
+    """One agent process below a root prefix.
 
-    def __init__(self, root: Path, wrapper: Sequence[str] = (), python: str = sys.executable) -> None:
+    ``wrapper`` is a command in front of it (a tracer), ``bytecode`` what it is taken to understand.
+    """
+
+    def __init__(
+        self, root: Path, wrapper: Sequence[str] = (), python: str = sys.executable, bytecode: str = ""
+    ) -> None:
         self.root = root
         self.progress: list[dict[str, Any]] = []
         self.everything = b""
@@ -28,7 +33,8 @@ class Wire:
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
         )
-        self.send_bytes(bundle())
+        hello = self.answer()
+        self.send_bytes(bundle(bytecode or hello["bytecode"]))
 
     def __enter__(self) -> Self:
         return self

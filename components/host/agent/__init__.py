@@ -4,12 +4,13 @@
 modules here but this one and :mod:`.bundle` run on the host: standard library only, Python 3.9 or newer.
 """
 
-from .bundle import BLOB_FROM, BOOTSTRAP, FrameParser, blob_frames, bundle, overlay, split
+from .bundle import BLOB_FROM, BOOTSTRAP, OUR_BYTECODE, FrameParser, blob_frames, bundle, overlay, split
 from .protocol import ProtocolError, json_frame
 
 __all__ = [
     "BLOB_FROM",
     "BOOTSTRAP",
+    "OUR_BYTECODE",
     "FrameParser",
     "ProtocolError",
     "blob_frames",

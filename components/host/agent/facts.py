@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import stat
 
 from . import names
 from .fs import kind_of
+from .json_text import loads
 from .plan_files import BACKUP
 
 TYPE_CHECKING = False
@@ -151,7 +151,7 @@ def read_journal(host: Host, resource: str) -> dict[str, Any] | None:
     journal: dict[str, Any] = {"changing": [], "creating": {}, "served": [], "targets": [], "finished": False}
     for line in text.splitlines():
         try:
-            entry = json.loads(line)
+            entry = loads(line)
         except ValueError:  # the last line of a run that was killed while it wrote
             continue
         journal["creating"].update(entry.get("creating", {}))

@@ -8,11 +8,11 @@ At the end only what was made stays noted, until the caller shows that it knows:
 
 from __future__ import annotations
 
-import json
 import os
 
 from . import names
 from .host import STATE
+from .json_text import dumps, loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Journal:
         }
         creating = {kind: items for kind, items in creating.items() if items}
         if creating:
-            note = json.dumps({"creating": creating, "finished": True})
+            note = dumps({"creating": creating, "finished": True}, ascii_only=True)
             self._files.write(self._path, [note.encode() + b"\n"], mode=_MODE)
             self._files.settle()
         else:
@@ -82,11 +82,11 @@ class Journal:
 
     def _append(self, note: dict[str, Any]) -> None:
         with open(self._host.path(self._path), "a", encoding="utf-8") as file:
-            file.write(json.dumps(note) + "\n")
+            file.write(dumps(note, ascii_only=True) + "\n")
 
     def _read_served(self) -> list[str]:
         lines = (self._host.read(self._path) or "").splitlines()
-        return [item for line in lines for item in json.loads(line).get("served", ())]
+        return [item for line in lines for item in loads(line).get("served", ())]
 
     def _write(self, actions: Sequence[Action], *, served: Sequence[str]) -> None:
         creating = self._creating(actions)
@@ -99,7 +99,7 @@ class Journal:
         for directory in (STATE, os.path.dirname(self._path)):
             if not os.path.isdir(self._host.path(directory)):
                 self._files.make_directory(directory, mode=_DIRECTORY_MODE)
-        self._files.write(self._path, [json.dumps(note).encode() + b"\n"], mode=_MODE)
+        self._files.write(self._path, [dumps(note, ascii_only=True).encode() + b"\n"], mode=_MODE)
         self._files.settle()
 
     def _creating(self, actions: Sequence[Action]) -> dict[str, dict[str, Any]]:

@@ -1,24 +1,29 @@
-"""How the agent's modules are imported from memory; the first thing that the bootstrap executes."""
+"""How the agent's modules are imported from memory; the first thing that the bootstrap executes.
+
+A module comes as its source, which is compiled when it is first imported, or as the code of a Python like the caller's.
+"""
 
 from __future__ import annotations
 
 import sys
 from importlib import import_module
 from importlib.machinery import ModuleSpec
-from types import ModuleType
+from types import CodeType, ModuleType
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing takes longer than the rest of this file
+    from collections.abc import Mapping
     from typing import Any
 
 PACKAGE = "factory_agent"
+_NO_DOCSTRINGS = 2
 
 
 class Finder:
-    """Finds the modules of the bundle. Each is compiled when it is first imported."""
+    """Finds the modules of the bundle."""
 
-    def __init__(self, sources: dict[str, str]) -> None:
-        self._sources = sources
+    def __init__(self, modules: Mapping[str, str | CodeType]) -> None:
+        self._modules = modules
 
     def find_spec(self, name: str, *_path_and_target: object) -> ModuleSpec | None:
         """Answer the import system."""
@@ -26,20 +31,26 @@ class Finder:
         package, _, module = name.rpartition(".")
         if name == PACKAGE:
             return ModuleSpec(name, loader, is_package=True)
-        return ModuleSpec(name, loader) if package == PACKAGE and module in self._sources else None
+        return ModuleSpec(name, loader) if package == PACKAGE and module in self._modules else None
 
     def create_module(self, spec: ModuleSpec) -> None:
         """Let the import system make an ordinary module."""
 
     def exec_module(self, module: ModuleType) -> None:
-        """Run a module's source."""
+        """Run a module."""
         _, _, name = module.__name__.rpartition(".")
-        if name in self._sources:
-            exec(compile(self._sources[name], f"<{PACKAGE}/{name}.py>", "exec"), module.__dict__)  # noqa: S102 the agent
+        if name in self._modules:
+            given = self._modules[name]
+            exec(compiled(name, given) if isinstance(given, str) else given, module.__dict__)  # noqa: S102 the agent
 
 
-def run(sources: dict[str, str]) -> None:
+def compiled(name: str, source: str) -> CodeType:
+    """Compile a module without its docstrings; errors name the module as its file."""
+    return compile(source, f"<{PACKAGE}/{name}.py>", "exec", dont_inherit=True, optimize=_NO_DOCSTRINGS)
+
+
+def run(modules: Mapping[str, str | CodeType]) -> None:
     """Serve the caller on standard input and output until it closes them."""
-    finder: Any = Finder(sources)
+    finder: Any = Finder(modules)
     sys.meta_path.insert(0, finder)
     sys.exit(import_module(f"{PACKAGE}.main").main())

@@ -7,11 +7,11 @@ end of this one.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import time
 
 from .errors import AgentError
+from .json_text import dumps, loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Lock:
             time.sleep(_PAUSE)
         note = {"holder": holder, "pid": os.getpid(), "since": int(time.time())}
         os.ftruncate(self._fd(), 0)
-        os.pwrite(self._fd(), json.dumps(note).encode(), 0)
+        os.pwrite(self._fd(), dumps(note, ascii_only=True).encode(), 0)
 
     def release(self) -> None:
         """Give it back and leave nothing."""
@@ -79,7 +79,7 @@ class Lock:
     def _told(self) -> str:
         try:
             with open(self.path, encoding="utf-8") as file:
-                note: dict[str, Any] = json.loads(file.read() or "{}")
+                note: dict[str, Any] = loads(file.read() or "{}")
         except (OSError, ValueError):
             note = {}
         seconds = int(time.time()) - int(note.get("since", time.time()))

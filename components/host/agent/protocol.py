@@ -1,8 +1,10 @@
 """The wire protocol between the program and the agent on a host, and its frames.
 
-One agent process serves one host and root. Its command line is ``python3 -IS -c BOOTSTRAP`` and the first bytes of its
-standard input are :func:`~.bundle.bundle`. After that both directions carry frames: four bytes of length (big-endian)
-and that many bytes. With the length's highest bit set the frame is raw bytes of a blob, otherwise one JSON object.
+One agent process serves one host and root. Its command line is ``python3 -IS -c BOOTSTRAP``. It begins with the frame
+``{"event": "hello", "bytecode": hex}``, and the first bytes of its standard input are then :func:`~.bundle.bundle` for
+that bytecode: the host's Python is found out while it starts, and costs no further round trip. Everything else in both
+directions is frames: four bytes of length (big-endian) and that many bytes. With the length's highest bit set the frame
+is raw bytes of a blob, otherwise one JSON object.
 
 Requests are answered one after the other. Each gets any number of ``{"event": "progress", ...}`` and then exactly one
 ``{"event": "result", ...}`` or ``{"event": "error", "error": {...}}``. A frame ``{"kind": "cancel"}`` or the end of
@@ -54,7 +56,7 @@ Error
 
 from __future__ import annotations
 
-import json
+from .json_text import dumps, loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,7 +73,7 @@ class ProtocolError(Exception):
 
 def json_frame(message: dict[str, Any]) -> bytes:
     """Encode one message."""
-    payload = json.dumps(message, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
+    payload = dumps(message).encode("utf-8", "surrogatepass")
     return len(payload).to_bytes(4, "big") + payload
 
 
@@ -93,7 +95,7 @@ def header(four: bytes) -> tuple[int, bool]:
 def decode(payload: bytes) -> dict[str, Any]:
     """Read the message of a frame; raises ProtocolError for anything but a JSON object."""
     try:
-        message = json.loads(payload.decode("utf-8", "surrogatepass"))
+        message = loads(payload.decode("utf-8", "surrogatepass"))
     except ValueError as error:
         text = f"a frame is not JSON ({error})"
         raise ProtocolError(text) from error

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from components.host.agent import (
+    OUR_BYTECODE,
     FrameParser,
     ProtocolError,
     blob_frames,
@@ -42,9 +43,15 @@ def wire(tmp_path: Path) -> Any:
 
 def test_the_program_is_small_and_the_same_each_time() -> None:
     assert len(bundle()) < 60_000
+    assert len(bundle(OUR_BYTECODE)) < 160_000
     again = "from components.host.agent import bundle; import sys; sys.stdout.buffer.write(bundle())"
     root = AGENT.parents[2]
     assert subprocess.run([sys.executable, "-c", again], cwd=root, capture_output=True, check=True).stdout == bundle()
+
+
+def test_the_sources_run_where_the_bytecode_is_another(tmp_path: Path) -> None:
+    with Wire(tmp_path, bytecode="of another Python") as other:
+        assert other.apply({"files": {"/etc/a": {"content": "a"}}})["applied"] == ["files:/etc/a"]
 
 
 @pytest.mark.parametrize("file", ON_HOSTS, ids=lambda file: file.stem)
