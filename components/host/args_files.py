@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from collections.abc import Iterator
 from typing import Literal, Self
 
 from pydantic import Field, JsonValue, model_validator
@@ -139,6 +140,16 @@ class MergeArgs(Model):
     )
 
     @model_validator(mode="after")
+    def _nothing_gets_lost(self) -> Self:
+        if nulls := [".".join(("values", *path)) for path in _nulls(self.values)]:
+            message = (
+                f"{', '.join(nulls)} {'is' if len(nulls) == 1 else 'are'} null, which would get lost on its way to the "
+                "host: list the key path in `absent` if it must not be there, otherwise give it a value"
+            )
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
     def _ini_is_flat(self) -> Self:
         if self.format != "ini":
             return self
@@ -151,6 +162,15 @@ class MergeArgs(Model):
                     message = f"values.{section}.{key} holds a control character, which would begin another line"
                     raise ValueError(message)
         return self
+
+
+def _nulls(value: JsonValue) -> Iterator[tuple[str, ...]]:
+    """Yield the paths of maps' keys without a value."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, each in inside:
+        if each is None and isinstance(value, dict):
+            yield (str(key),)
+        yield from ((str(key), *rest) for rest in _nulls(each))
 
 
 class DownloadArgs(_Owned):

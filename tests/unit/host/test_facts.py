@@ -124,7 +124,7 @@ def test_bad_questions_are_refused_by_their_path(device: Device) -> None:
 
 
 def test_the_login_stays_secret(device: Device) -> None:
-    assert ("credentials",) in device.handler.secrets(TOKEN, frozenset())
+    assert ("credentials", "private_key") in device.handler.secrets(TOKEN, frozenset())
 
 
 def test_a_refresh_asks_nothing_and_the_end_removes_nothing(device: Device) -> None:

@@ -38,6 +38,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "reads as a marker of a block: change it",
     ),
     "deep INI": ({"merges": {"/a": {"format": "ini", "values": {"s": {"k": {"x": 1}}}}}}, "must map keys to texts"),
+    "null in a merge": (
+        {"merges": {"/a": {"format": "json", "values": {"log": {"level": None}, "list": [{"x": None}]}}}},
+        "values.log.level, values.list.0.x are null, which would get lost on its way to the host: list the key path in",
+    ),
     "newline in INI": ({"merges": {"/a": {"format": "ini", "values": {"s": {"k": "a\nb=c"}}}}}, "begin another line"),
     "newline in a kernel parameter": ({"sysctl": {"a.b": {"value": "1\nc.d = 2"}}}, "sysctl.a.b.value"),
     "newline in a unit": ({"units": {"a.service": {"unit": {"Service": {"ExecStart": "a\nUser=root"}}}}}, "ExecStart"),

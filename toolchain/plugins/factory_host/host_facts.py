@@ -28,7 +28,7 @@ from toolchain.plugins.kit import (
     has_unknown,
 )
 
-from .inputs import Credentials
+from .inputs import CREDENTIALS, Credentials
 from .loop import Loop, Work
 
 __all__ = ["TOKEN", "HostFactsHandler"]
@@ -63,7 +63,7 @@ class HostFactsHandler(Handler):
     def secrets(self, token: str, secret_inputs: Paths) -> frozenset[Path]:
         """Keep the connection's secrets secret, however they came."""
         del token, secret_inputs
-        return frozenset({("credentials",)})
+        return CREDENTIALS
 
     def check(self, context: Context, olds: Properties, news: Properties) -> tuple[Properties, list[Failure]]:
         """Ask the host. What cannot be asked now keeps the answers of the last time, with a warning."""
@@ -84,7 +84,9 @@ class HostFactsHandler(Handler):
             raise ProviderError(f"{error or f'{asked.host.place}: the questions were not answered in time'}.") from None
         failed = [result for result in judge(asked.checks, answers) if not result.ok]
         failures = [
-            Failure(format_path(("checks", each.name)), f"{asked.host.place}: {each.likely_cause} (found: {each.actual})")
+            Failure(
+                format_path(("checks", each.name)), f"{asked.host.place}: {each.likely_cause} (found: {each.actual})"
+            )
             for each in failed
         ]
         found = {name: said for name, answer in answers.items() if (said := str(answer.get("stdout") or "").strip())}

@@ -26,7 +26,7 @@ from toolchain.plugins.kit import (
     State,
 )
 
-from .inputs import Role, for_preview, normalised, problems
+from .inputs import CREDENTIALS, Role, for_preview, normalised, problems
 from .loop import Loop, Work
 from .report import report
 from .roles import Roles
@@ -55,7 +55,7 @@ class HostStateHandler(Handler):
     def secrets(self, token: str, secret_inputs: Paths) -> frozenset[Path]:
         """Keep the connection's secrets and the key of the hashes secret, however they came."""
         del token, secret_inputs
-        return frozenset({("credentials",), ("hash_key",)})
+        return CREDENTIALS | {("hash_key",)}
 
     def check(self, context: Context, olds: Properties, news: Properties) -> tuple[Properties, list[Failure]]:
         """Validate everything at once, and find the roles that claim one thing. Opens no connection."""

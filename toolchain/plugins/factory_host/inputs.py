@@ -11,7 +11,7 @@ from components.host.transport_ssh import Login
 from components.model import Model
 from toolchain.plugins.kit import UNKNOWN, Failure, Path, Paths, Properties, Value, format_path, has_unknown
 
-__all__ = ["Credentials", "Inputs", "Role", "for_preview", "normalised", "problems"]
+__all__ = ["CREDENTIALS", "Credentials", "Inputs", "Role", "for_preview", "normalised", "problems"]
 
 _UNTIL_THEN: Final = "(known after the hosts and resources before are there)"
 _PREFIX: Final = "Value error, "
@@ -28,6 +28,10 @@ class Credentials(Model):
     def login(self) -> Login:
         """What SSH needs of them."""
         return Login(self.private_key, self.passphrase)
+
+
+CREDENTIALS: Final = frozenset(("credentials", name) for name in Credentials.model_fields)
+"""Where a connection's secrets are. Each is one by itself, as in the program: all as one would differ in a refresh."""
 
 
 class Role(Model):
