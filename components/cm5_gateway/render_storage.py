@@ -8,7 +8,7 @@ from .role import PREPARE, Role, refuse_unless, shell
 
 __all__ = ["disk", "on_disk"]
 
-_FIND_LABEL = 'lsblk --noheadings --output LABEL "$1" | grep -Fqx -- "$2"'
+_FIND_LABEL = 'blkid -c /dev/null -t "LABEL=$2" -o device | grep -Eqx -- "$1(p?[0-9]+)?"'
 _EMPTY_OR_MOUNTED = 'mountpoint -q "$1" || [ -z "$(ls -A "$1" 2>/dev/null)" ]'
 
 

@@ -18,6 +18,7 @@ from cli.debian_packages import GATEWAY_PROGRAMS, program
 from components.cm5_gateway import Gateway
 from components.cm5_gateway.render import roles
 from components.host.agent import rendering
+from tests.support import dhcp_client
 from tests.support.gateway import classic, gateway_args
 
 MISSING = [name for name in GATEWAY_PROGRAMS if program(name) is None]
@@ -143,7 +144,7 @@ def test_a_device_gets_its_address_and_no_way_out(tmp_path: Path) -> None:
     """CM5-159 to CM5-162, CM5-164, CM5-167, CM5-209: the answer to a real request for an address."""
     file = tmp_path / "dnsmasq.conf"
     file.write_text(text_of(GATEWAY, "dhcp", "/etc/dnsmasq.d/cabin.conf"))
-    client = Path(__file__).parent / "dhcp_client.py"
+    client = dhcp_client.__file__
     said = on_networks(
         f"""
 dnsmasq --no-daemon --no-ping --conf-file={file} --user=root --pid-file={tmp_path}/pid \\
@@ -163,6 +164,7 @@ kill $server
         "dns": "10.0.1.1",
         "mask": "255.255.255.0",
         "lease": "43200",
+        "name": "valve",
     }
     last = int(unknown["address"].rpartition(".")[2])
     assert 100 <= last <= 200
