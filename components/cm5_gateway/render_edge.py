@@ -20,6 +20,7 @@ __all__ = [
     "local_ca",
     "nginx",
     "rewrites",
+    "site_certificate",
     "traefik",
 ]
 
@@ -45,10 +46,15 @@ def authority_directory(gateway: Gateway) -> str:
     return f"{gateway.data_dir}/authority"
 
 
+def site_certificate(gateway: Gateway) -> str:
+    """Where the certificate of the local name lies, with its key."""
+    return f"{gateway.config_dir}/traefik/dynamic/site.pem"
+
+
 def local_ca(gateway: Gateway, args: LocalCaArgs, host: str) -> Role:
     """Make the authority once and certify the local name; the device renews by itself (CM5-178, CM5-183)."""
     program = f"{gateway.library}/local-ca"
-    directory, served = authority_directory(gateway), f"{gateway.config_dir}/traefik/dynamic/site.pem"
+    directory, served = authority_directory(gateway), site_certificate(gateway)
     domain = host.partition(".")[2]
     days = (args.authority_days, args.certificate_days, args.renew_before_days)
     arguments = (directory, served, args.name, host, domain, *(str(each) for each in days))
