@@ -9,18 +9,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from components.cm5_gateway import CM5GatewayArgs, Gateway
+from components.cm5_gateway.checks import wan_checklist
+from components.cm5_gateway.machine import machine_of
+from components.host.checks import judge
 from tests.support.apt_repository import Package, signer, write_repository
 from tests.support.gateway import GATEWAY, SECRETS, merged
 from tests.support.gateway_site import DEVICE_MAC, LAN_MAC, SEGMENT_MAC, GatewayMachine, gateway_site
+from tests.support.managed_host import ManagedHost
 from tests.support.plugin_program import Program
 from toolchain.paths import ROOT
 
 __all__ = ["Device", "gateway_device"]
 
 _SHELF = "/srv/docker"
+_CHECK_SECONDS = 120
 _DOUBLES = Path(__file__).parent / "gateway_doubles"
 _PYTHON = "#!/usr/bin/python3\n"
 _ADGUARD = '#!/bin/sh\nexec /usr/lib/docker-double/serve.py adguard "$3"\n'
+_MONITOR = "#!/bin/sh\nexec /usr/lib/docker-double/serve.py http 9091\n"
 _DOCKER_UNIT = """\
 [Unit]
 Description=A double of Docker
@@ -76,6 +83,7 @@ class Device:
             "storage": {"device": machine.disk.path},
             "packages": ["bind9-dnsutils", "curl"],
             "docker": {"repository": repository},
+            "services": {"monitor": {"files": {"/usr/local/bin/monitor": {"content": _MONITOR}}}},
             "go": None,
         }
         return dict(merged(merged(GATEWAY, here), changes))
@@ -106,9 +114,18 @@ class Device:
         outputs: Mapping[str, Any] = self.program.outputs()["cm5"]
         return outputs
 
-    def checks(self) -> list[str]:
-        """Run every check of the gateway itself on the machine; return what is wrong."""
-        raise NotImplementedError
+    def failed_checks(self, **changes: Any) -> dict[str, str]:
+        """Run every check of the gateway itself on the machine; return what those found that fail."""
+        described = machine_of(CM5GatewayArgs.model_validate(self.args(**changes))).checks
+        checks = {name: check for name, check in described.items() if name not in self._wan_checks(**changes)}
+        requests = {name: check.request() for name, check in checks.items()}
+        host = ManagedHost.of(self.machine)
+        observed = host.asked(lambda session: session.check(requests, seconds=_CHECK_SECONDS))["checks"]
+        return {result.name: result.actual for result in judge(checks, observed) if not result.ok}
+
+    def _wan_checks(self, **changes: Any) -> Mapping[str, Any]:
+        """List those of the way to the hub, which is not there."""
+        return wan_checklist(Gateway.of(CM5GatewayArgs.model_validate(self.args(**changes))))
 
 
 @contextmanager
