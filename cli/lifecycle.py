@@ -8,6 +8,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
@@ -28,6 +29,7 @@ from cli.vault_reader import VaultReader
 from stacks.settings.schema import Settings
 from stacks.settings.sections import targets
 from toolchain.engine_home import PluginSet
+from toolchain.fork_server.owner import fork_server
 
 _PLUGINS_TAG = "factory:plugins"
 
@@ -194,13 +196,22 @@ def _check_plugin_set(session: Session, tags: dict[str, str]) -> None:
 
 def _run(session: Session, arguments: Sequence[str], report: Report, *, changes: bool) -> int:
     """Run the engine and return 0 or 1."""
-    with healing.marked(session.stack.name, changes=changes) as mark, shown_changes(arguments) as hosts:
-        status = engine.run(session, arguments, extra_environment=mark | hosts)
+    with (
+        healing.marked(session.stack.name, changes=changes) as mark,
+        _forks(session, mark) as forks,
+        shown_changes(arguments) as hosts,
+    ):
+        status = engine.run(session, arguments, extra_environment=mark | forks | hosts)
     if status < 0:
         report(f"the engine was ended by {signal.Signals(-status).name}; the next run goes on from there")
     elif status and any(name in os.environ for name in PASSPHRASE_VARIABLES):
         _explain_passphrase(session, report)
     return min(abs(status), 1)
+
+
+def _forks(session: Session, mark: dict[str, str]) -> AbstractContextManager[dict[str, str]]:
+    """Let the Python processes of a run be forks of one, where they are this repository's."""
+    return fork_server(session.environment | mark) if session.home.forks else nullcontext({})
 
 
 def _explain_passphrase(session: Session, report: Report) -> None:

@@ -14,11 +14,14 @@ from enum import StrEnum
 from pathlib import Path
 
 import toolchain
+from toolchain.fork_server import CLIENT, VARIABLE
 from toolchain.lookup import build_only
 from toolchain.paths import ROOT, state_dir
 
 LOCAL_PLUGINS = ("command", "kubernetes", "postgresql")
 VAULT_PLUGIN = "pulumi-resource-vault"
+DYNAMIC_PROVIDERS = "pulumi-resource-pulumi-python"
+"""The script that comes with the engine and serves dynamic resources; it finds the project's interpreter by itself."""
 
 
 class PluginSet(StrEnum):
@@ -39,6 +42,8 @@ class EngineHome:
     pulumi: Path
     plugins: PluginSet
     environment: dict[str, str]
+    forks: bool = False
+    """Whether the language host is this repository's: it and what it starts may be forks of one process."""
 
 
 def package_version(package: str) -> str:
@@ -72,7 +77,10 @@ def prepare(*, sandbox: bool, report: Callable[[str], None]) -> EngineHome:
     # The engine looks for language hosts beside its own binary, and warns of one that it finds elsewhere.
     _write_script(home / "bin" / "pulumi-language-python", "toolchain.language_host")
     for program in engine.parent.iterdir():
-        _place(program, home / "bin")
+        if program.name == DYNAMIC_PROVIDERS:
+            _write_script(home / "bin" / program.name, "pulumi.dynamic", alone=shlex.quote(str(program)))
+        else:
+            _place(program, home / "bin")
     pulumi = home / "bin" / engine.name
     environment = {
         "PATH": _path_with([pulumi.parent]),
@@ -80,13 +88,13 @@ def prepare(*, sandbox: bool, report: Callable[[str], None]) -> EngineHome:
         "PULUMI_DISABLE_REGISTRY_RESOLVE": "true",
     }
     if not sandbox:
-        return EngineHome(pulumi, PluginSet.OFFICIAL, environment)
+        return EngineHome(pulumi, PluginSet.OFFICIAL, environment, forks=True)
     vault = toolchain.ensure([VAULT_PLUGIN], report)[VAULT_PLUGIN]
     for name in LOCAL_PLUGINS:
         _write_script(_plugin_folder(home, name) / f"pulumi-resource-{name}", f"toolchain.plugins.{name}")
     _link(_plugin_folder(home, "vault") / VAULT_PLUGIN, vault)
     environment |= {"PULUMI_HOME": str(home), "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true"}
-    return EngineHome(pulumi, PluginSet.LOCAL, environment)
+    return EngineHome(pulumi, PluginSet.LOCAL, environment, forks=True)
 
 
 def _is_official() -> bool:
@@ -115,10 +123,15 @@ def _place(program: Path, folder: Path) -> None:
     fresh.replace(placed)
 
 
-def _write_script(path: Path, module: str) -> None:
-    """Write an executable that becomes `python -m module` of this checkout; `exec`, so that signals reach it."""
-    search_path = f"{shlex.quote(str(ROOT))}${{PYTHONPATH:+:$PYTHONPATH}}"
-    text = f'#!/bin/sh\nPYTHONPATH={search_path} exec {shlex.quote(sys.executable)} -m {module} "$@"\n'
+def _write_script(path: Path, module: str, *, alone: str | None = None) -> None:
+    """Write an executable that becomes `python -m module` of this checkout; `exec`, so that signals reach it.
+
+    In a run with a fork server it becomes a fork. `alone` is the command to become in one without.
+    """
+    found = f"PYTHONPATH={shlex.quote(str(ROOT))}${{PYTHONPATH:+:$PYTHONPATH}} exec"
+    fork = shlex.join([sys.executable, "-I", "-S", str(CLIENT), "-m", module])
+    by_itself = f"exec {alone}" if alone else f"{found} {shlex.join([sys.executable, '-m', module])}"
+    text = f'#!/bin/sh\n[ -z "${{{VARIABLE}:-}}" ] || {found} {fork} "$@"\n{by_itself} "$@"\n'
     if path.is_file() and path.read_text("utf-8") == text:
         return
     path.parent.mkdir(parents=True, exist_ok=True)

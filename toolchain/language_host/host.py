@@ -20,6 +20,8 @@ from google.protobuf.empty_pb2 import Empty
 from google.protobuf.struct_pb2 import Struct
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
 
+from toolchain.fork_server import interpreter
+
 EXEC_SCRIPT = "pulumi-language-python-exec"
 RUN_PROGRAM = Path(__file__).with_name("run_program.py")
 # The exec script ends with this status after it has shown the error itself.
@@ -97,7 +99,7 @@ class PythonHost(language_pb2_grpc.LanguageRuntimeServicer):
         with os.fdopen(os.memfd_create("configuration"), "wb+") as file:
             file.write(json.dumps(variables).encode())
             file.seek(0)
-            command = [python, "-u", str(RUN_PROGRAM), str(file.fileno()), script, *arguments]
+            command = [*interpreter(python), str(RUN_PROGRAM), str(file.fileno()), script, *arguments]
             program = subprocess.Popen(
                 [*command, str(Path(directory, entry)), *request.args], cwd=request.pwd, pass_fds=[file.fileno()]
             )
@@ -121,7 +123,7 @@ class PythonHost(language_pb2_grpc.LanguageRuntimeServicer):
         except FileNotFoundError as error:
             context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
         pack = subprocess.Popen(
-            [python, "-u", "-m", "pulumi.policy", *request.args, directory],
+            [*interpreter(python), "-m", "pulumi.policy", *request.args, directory],
             cwd=request.pwd,
             env=dict(entry.split("=", 1) for entry in request.env),
             stdout=subprocess.PIPE,

@@ -1,0 +1,197 @@
+"""A fork of the server is to its client what a Python process of its own would be, and ends with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from sandbox.processes import ProcessId
+from toolchain.fork_server import CLIENT, VARIABLE, client, interpreter
+from toolchain.fork_server.owner import fork_server
+from toolchain.paths import ROOT
+
+SECONDS = 30.0
+SAYS_ALL = """
+import json, os, sys
+here = sorted(int(name) for name in os.listdir("/proc/self/fd"))
+print(json.dumps({
+    "arguments": sys.argv, "directory": os.getcwd(), "environment": dict(os.environ), "first": sys.path[0],
+    "files": [number for number in here if os.path.exists(f"/proc/self/fd/{number}")],
+    "pulumi": "pulumi" in sys.modules, "name": __name__, "input": sys.stdin.read(),
+}))
+sys.exit(7)
+"""
+WAITS = """
+import os, pathlib, signal, sys, time
+pathlib.Path(sys.argv[1]).write_text(str(os.getpid()))
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(9))
+time.sleep(600)
+"""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[dict[str, str]]:
+    """A server, and the environment of its clients."""
+    with fork_server(os.environ) as variable:
+        yield os.environ | variable
+
+
+def started(environment: dict[str, str], *arguments: str, **options: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-I", "-S", str(CLIENT), *arguments]
+    return subprocess.Popen(command, env=environment, text=True, **options)  # type: ignore[call-overload,no-any-return]
+
+
+def waited_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def waiting(server: dict[str, str], tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], ProcessId]]:
+    """A client whose fork waits, and the fork."""
+    (tmp_path / "waits.py").write_text(WAITS)
+    note = tmp_path / "fork"
+    with started(server, str(tmp_path / "waits.py"), str(note)) as process:
+        waited_for(lambda: note.exists() and note.read_text() != "")
+        fork = ProcessId.of(int(note.read_text()))
+        assert fork is not None
+        assert fork.pid != process.pid
+        yield process, fork
+        process.kill()
+
+
+def test_a_fork_has_what_its_client_has_and_nothing_of_the_server(server: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "says_all.py").write_text(SAYS_ALL)
+    with (tmp_path / "open").open("w") as kept:
+        process = started(
+            server | {"ONLY": "mine"},
+            str(tmp_path / "says_all.py"),
+            "--one",
+            "two",
+            cwd="/",
+            pass_fds=[kept.fileno()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        output, _ = process.communicate("words", timeout=SECONDS)
+        said = json.loads(output)
+        assert said["files"] == [0, 1, 2, kept.fileno()]
+    assert process.returncode == 7
+    assert said["arguments"] == [str(tmp_path / "says_all.py"), "--one", "two"]
+    assert (said["directory"], said["first"]) == ("/", str(tmp_path))
+    assert said["environment"] == server | {"ONLY": "mine"}
+    assert said["pulumi"], "the server has not imported what it is for"
+    assert (said["name"], said["input"]) == ("__main__", "words")
+
+
+def test_a_module_is_run_as_python_runs_it(server: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "says_all.py").write_text(SAYS_ALL)
+    process = started(server, "-m", "says_all", "x", cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    said = json.loads(process.communicate(timeout=SECONDS)[0])
+    assert said["arguments"] == [str(tmp_path / "says_all.py"), "x"]
+    assert (said["first"], said["name"]) == (str(tmp_path), "__main__")
+
+
+def test_an_exception_is_shown_and_is_a_failure(server: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "fails.py").write_text("raise LookupError('of its own')")
+    process = started(server, str(tmp_path / "fails.py"), stderr=subprocess.PIPE)
+    _, errors = process.communicate(timeout=SECONDS)
+    assert process.returncode == 1
+    assert errors.rstrip().endswith("LookupError: of its own")
+
+
+def test_without_a_server_the_client_becomes_python(tmp_path: Path) -> None:
+    (tmp_path / "says_all.py").write_text(SAYS_ALL)
+    for variables in ({}, {VARIABLE: "factory-nobody-listens-here"}):
+        environment = {name: value for name, value in os.environ.items() if name != VARIABLE} | variables
+        process = started(environment, str(tmp_path / "says_all.py"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        said = json.loads(process.communicate(timeout=SECONDS)[0])
+        assert process.returncode == 7
+        assert said["arguments"] == [str(tmp_path / "says_all.py")]
+        assert not said["pulumi"]
+
+
+def test_a_signal_is_the_forks(waiting: tuple[subprocess.Popen[str], ProcessId]) -> None:
+    process, fork = waiting
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(SECONDS) == 9
+    assert not fork.alive()
+
+
+def test_a_killed_fork_ends_its_client(waiting: tuple[subprocess.Popen[str], ProcessId]) -> None:
+    process, fork = waiting
+    fork.signal(signal.SIGKILL)
+    assert process.wait(SECONDS) == client.SIGNALLED + signal.SIGKILL
+
+
+def test_a_killed_client_takes_its_fork_with_it(waiting: tuple[subprocess.Popen[str], ProcessId]) -> None:
+    process, fork = waiting
+    process.kill()
+    waited_for(lambda: not fork.alive())
+
+
+def test_the_fork_of_a_dead_engine_is_asked_to_end(server: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "waits.py").write_text(WAITS)
+    note = tmp_path / "fork"
+    command = [sys.executable, "-I", "-S", str(CLIENT), str(tmp_path / "waits.py"), str(note)]
+    engine = f"import subprocess; subprocess.run({command!r})"
+    with subprocess.Popen([sys.executable, "-c", engine], env=server) as parent:
+        waited_for(lambda: note.exists() and note.read_text() != "")
+        fork = ProcessId.of(int(note.read_text()))
+        parent.kill()
+    assert fork is not None
+    waited_for(lambda: not fork.alive())
+
+
+def test_a_server_whose_owner_died_lasts_as_long_as_its_forks(tmp_path: Path) -> None:
+    (tmp_path / "waits.py").write_text(WAITS)
+    owner = (
+        "import os, sys\n"
+        "from toolchain.fork_server.owner import fork_server\n"
+        "with fork_server(os.environ) as variable:\n"
+        "    print(*variable.values(), flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", owner], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        environment = os.environ | {VARIABLE: process.stdout.readline().strip()}
+        note = tmp_path / "fork"
+        with started(environment, str(tmp_path / "waits.py"), str(note)) as waits:
+            waited_for(lambda: note.exists() and note.read_text() != "")
+            fork = ProcessId.of(int(note.read_text()))
+            assert fork is not None
+            server = ProcessId.of(int(Path(f"/proc/{fork.pid}/stat").read_text().rpartition(")")[2].split()[1]))
+            assert server is not None
+            process.kill()
+            process.wait(SECONDS)
+            assert fork.alive()
+            waits.terminate()
+            assert waits.wait(SECONDS) == 9
+            waited_for(lambda: not server.alive())
+
+
+def test_a_server_is_nobody_elses(server: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, server[VARIABLE])
+    monkeypatch.setattr(sys, "argv", ["client.py", "-c", "pass"])
+    monkeypatch.setattr(os, "getuid", lambda: os.geteuid() + 1)
+    assert client._connect(server[VARIABLE]) is None
+
+
+def test_only_this_environments_interpreter_is_forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "factory-any")
+    assert interpreter(sys.executable)[-1] == str(CLIENT)
+    assert interpreter("/usr/bin/python3") == ["/usr/bin/python3", "-u"]
+    monkeypatch.delenv(VARIABLE)
+    assert interpreter(sys.executable) == [sys.executable, "-u"]

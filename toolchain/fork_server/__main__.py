@@ -1,0 +1,36 @@
+"""Start the server: ``python -u -m toolchain.fork_server LISTENER``, the owner at the other end of the input."""
+
+import contextlib
+import gc
+import importlib
+import socket
+import sys
+
+from .server import Server
+
+# What at least two of a run's processes need, whatever the stack has in it.
+_SHARED = (
+    "pulumi",
+    "pulumi.policy",
+    "toolchain.plugins.kit",
+    "toolchain.language_host.host",
+    "stacks.settings.program",
+)
+
+
+def main() -> None:
+    """Import, then serve; in a fork, become what is asked for."""
+    server = Server(socket.socket(fileno=int(sys.argv[1])), sys.stdin.fileno())
+    gc.disable()
+    for module in _SHARED:
+        with contextlib.suppress(ImportError):  # whoever needs it says so
+            importlib.import_module(module)
+    gc.freeze()  # a collection in a fork would copy all of it
+    gc.enable()
+    role = server.serve()
+    if role is not None:
+        role.take()
+
+
+if __name__ == "__main__":
+    main()

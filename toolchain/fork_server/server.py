@@ -1,0 +1,143 @@
+"""The server: it forks for each client, and kills the fork of a client that is gone."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import runpy
+import selectors
+import signal
+import socket
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from .client import SIGNALLED, mine
+
+_REQUEST_BYTES = 1 << 20
+_FILES = 253
+"""So many descriptors fit into one message."""
+
+
+class Role:
+    """What a fork is to be: the arguments, directory, environment and open files of its client."""
+
+    def __init__(self, request: dict[str, Any], received: list[int]) -> None:
+        self._arguments: list[str] = request["arguments"]
+        self._directory: str = request["directory"]
+        self._environment: dict[str, str] = request["environment"]
+        self._files: dict[int, int] = dict(zip(request["files"], received, strict=True))
+
+    def close(self) -> None:
+        """Let the client's files go."""
+        for file in self._files.values():
+            os.close(file)
+
+    def take(self) -> None:
+        """Run it, in this process, as the interpreter would have."""
+        beyond = max([*self._files, *self._files.values()]) + 1
+        moved = {number: fcntl.fcntl(file, fcntl.F_DUPFD, beyond) for number, file in self._files.items()}
+        self.close()
+        for number, file in moved.items():
+            os.dup2(file, number)
+            os.close(file)
+        os.chdir(self._directory)
+        os.environ.clear()
+        os.environ.update(self._environment)
+        first, *arguments = self._arguments
+        module = first == "-m"
+        if module:
+            first, *arguments = arguments
+        sys.argv = [first, *arguments]
+        own = self._directory if module else str(Path(first).parent)
+        given = filter(None, self._environment.get("PYTHONPATH", "").split(os.pathsep))
+        sys.path[:] = dict.fromkeys([own, *given, *sys.path[1:]])
+        if module:
+            runpy.run_module(first, run_name="__main__", alter_sys=True)
+        else:
+            runpy.run_path(first, run_name="__main__")
+
+
+class Server:
+    """Serves clients as long as its owner lives, and after that until the last fork has ended."""
+
+    def __init__(self, listener: socket.socket, owner: int) -> None:
+        self._listener = listener
+        self._owner: int | None = owner
+        self._forks: dict[int, tuple[int, socket.socket]] = {}
+        """The client of each fork, by the fork's number, and a descriptor that tells when the fork has ended."""
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(listener, selectors.EVENT_READ, self._accept)
+        self._selector.register(owner, selectors.EVENT_READ, self._lose_owner)
+
+    def serve(self) -> Role | None:
+        """Return None at the end; in a fork, what it is to be."""
+        while self._owner is not None or self._forks:
+            # One at a time: what is done about it may close what the others are about.
+            (key, _), *_ = self._selector.select()
+            role: Role | None = key.data()
+            if role is not None:
+                return role
+        return None
+
+    def _accept(self) -> Role | None:
+        client, _ = self._listener.accept()
+        message, files, _, _ = socket.recv_fds(client, _REQUEST_BYTES, _FILES) if mine(client) else (b"", [], 0, None)
+        if not message:
+            client.close()
+            return None
+        role = Role(json.loads(message), files)
+        fork = os.fork()
+        if fork == 0:
+            os.setpgid(0, 0)
+            self._leave(client)
+            return role
+        with contextlib.suppress(OSError):  # both do it: whichever comes first
+            os.setpgid(fork, fork)
+        role.close()
+        ended = os.pidfd_open(fork)
+        self._forks[fork] = ended, client
+        self._selector.register(ended, selectors.EVENT_READ, partial(self._end, fork))
+        self._selector.register(client, selectors.EVENT_READ, partial(self._hear, fork, client))
+        return None
+
+    def _leave(self, client: socket.socket) -> None:
+        """Close, in a fork, what belongs to the server."""
+        self._selector.close()
+        self._listener.close()
+        client.close()
+        for ended, other in self._forks.values():
+            os.close(ended)
+            other.close()
+
+    def _lose_owner(self) -> None:
+        if self._owner is not None:
+            self._selector.unregister(self._owner)
+            self._owner = None
+
+    def _hear(self, fork: int, client: socket.socket) -> None:
+        """Pass a client's signal on. A client that says nothing more was killed, and so is its fork."""
+        try:
+            heard = client.recv(1)
+        except OSError:
+            heard = b""
+        if not heard:
+            self._selector.unregister(client)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(fork, heard[0] if heard else signal.SIGKILL)
+
+    def _end(self, fork: int) -> None:
+        """Tell the client how its fork has ended."""
+        _, state = os.waitpid(fork, 0)
+        status = os.waitstatus_to_exitcode(state)
+        ended, client = self._forks.pop(fork)
+        self._selector.unregister(ended)
+        os.close(ended)
+        with contextlib.suppress(KeyError):  # the client is gone already
+            self._selector.unregister(client)
+        with contextlib.suppress(OSError):
+            client.send(bytes([status if status >= 0 else SIGNALLED - status]))
+        client.close()
