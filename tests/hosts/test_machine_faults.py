@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,6 +16,8 @@ import pytest
 from components.host.session import AgentError, LostError
 from components.host.transport import HostError, UnreachableError
 from tests.hosts.conftest import Repository
+from tests.support import machines
+from tests.support.lasting_machine import lasting_machine
 from tests.support.machine_image import CAREFUL, DEPLOYER, PASSWORD
 from tests.support.machines import Keys, Machine
 from tests.support.managed_host import ManagedHost, trace
@@ -184,6 +188,41 @@ def test_a_change_that_cuts_the_connection_comes_back_by_itself(host: ManagedHos
     assert host.plan(role) == []
 
 
+@pytest.mark.skipif(bool(machines.missing()), reason=machines.missing())
+def test_a_power_cut_before_the_confirmation_takes_the_change_back() -> None:
+    """Somebody walks to the machine that cannot be reached any more, and pulls its plug."""
+    with lasting_machine(f"pulled-{os.getpid()}") as machine:
+        unconfirmed_and_confirmed(machine)
+
+
+def unconfirmed_and_confirmed(machine: Machine) -> None:
+    host, settings, notes = ManagedHost.of(machine), "/etc/ssh/sshd_config.d/port.conf", "/var/lib/factory/confirm"
+    before = machine.run("ls", "-A", "/etc/systemd/system").stdout
+    role: dict[str, Any] = {
+        "files": {settings: {"content": "Port 2222\n"}},
+        "units": {"ssh.service": {"running": True, "restart_on": [f"files:{settings}"]}},
+        "confirm": {"items": [f"files:{settings}"], "timeout": 600},
+    }
+    with ThreadPoolExecutor() as pool:
+        applying = pool.submit(host.apply, role)
+        # The run has come to its end there, and asks again and again until it is answered.
+        wait_until(lambda: any(machine.path(notes).glob("*/finished")) and not machine.answers())
+        assert machine.path(settings).exists()
+        machine.reset()
+        with pytest.raises(LostError):
+            applying.result(timeout=60)
+    assert not machine.path(settings).exists()
+    assert machine.run("ls", "-A", notes).stdout == ""
+    wait_until(lambda: machine.run("ls", "-A", "/etc/systemd/system").stdout == before)
+    # What was confirmed outlives a restart.
+    role["files"][settings]["content"] = "Port 22\nPort 2222\n"
+    host.apply(role)
+    machine.reset()
+    assert machine.path(settings).read_text() == "Port 22\nPort 2222\n"
+    assert machine.run("ls", "-A", "/etc/systemd/system").stdout == before
+    assert host.plan(role) == []
+
+
 def test_the_agent_writes_syncs_renames_and_syncs_the_directory(host: ManagedHost) -> None:
     wrapper = '#!/bin/sh\nexec strace -f -y -o /run/trace -e trace=write,fsync,rename,renameat,renameat2 python3 "$@"\n'
     host.machine.path("/usr/local/bin/traced").write_text(wrapper)
@@ -237,6 +276,14 @@ def test_a_secret_is_seen_nowhere_but_in_its_file(host: ManagedHost) -> None:
     found = machine.run("grep", "-rl", CANARY, "/etc", "/var", "/run", "/tmp", "/root", "/home", check=False).stdout
     assert found.split() == ["/etc/token"]
     assert CANARY not in machine.run("journalctl", "--no-pager", "--boot").stdout
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait for what is to come; in vain is a failure."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
 
 
 @contextmanager

@@ -2,6 +2,9 @@
 
 Before the first such change its files are copied aside and a transient timer of systemd (or, without systemd, a process
 of its own) is set to put them back. Who first makes the directory ``decided``, the timer or the confirmation, wins.
+
+With systemd a unit is enabled besides that does the same at the next boot, before the network is set up: a host whose
+plug somebody pulls because it does not answer any more comes up as it was.
 """
 
 from __future__ import annotations
@@ -11,21 +14,23 @@ import shlex
 import shutil
 import time
 
-from . import names
+from . import names, rendering
 from .errors import Refusal, failed
+from .fs import Files
 from .host import STATE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from .fs import Files
     from .host import Host
     from .plan import Action, Planning
 
 DIRECTORY = f"{STATE}/confirm"
 _DECIDED, _FINISHED, _SCRIPT, _PID, _DEADLINE = "decided", "finished", "revert.sh", "pid", "deadline"
+_REVERTING = "decided/revert"
 _GRACE = 60.0
+_WANTS = f"{names.UNITS}/multi-user.target.wants"
 
 
 class Revert:
@@ -69,7 +74,8 @@ class Revert:
         self._files.write(f"{self._place}/{_SCRIPT}", [script], mode=0o700)
         self._files.settle()
         runnable = self._host.path(f"{self._place}/{_SCRIPT}")
-        if self._host.system and os.path.isdir(self._host.path("/run/systemd/system")):
+        if self._by_systemd:
+            self._arm_boot(runnable)
             unit = [f"--unit={_unit(self._token)}", f"--on-active={timeout}s", "--timer-property=AccuracySec=1s"]
             done = self._host.run(["systemd-run", "--quiet", "--collect", *unit, "/bin/sh", runnable])
             if done.status != 0:
@@ -82,9 +88,32 @@ class Revert:
         process = subprocess.Popen(command, cwd="/", start_new_session=True, stdin=null, stdout=null, stderr=null)
         self._files.write(f"{self._place}/{_PID}", [f"{process.pid}\n".encode()], mode=0o600)
 
+    @property
+    def _by_systemd(self) -> bool:
+        return self._host.system and os.path.isdir(self._host.path("/run/systemd/system"))
+
+    def _arm_boot(self, runnable: str) -> None:
+        """Have the next boot take the change back. It is not started here: systemd need not know of it before."""
+        sections = {
+            "Unit": {
+                "Description": "Take back a change that nobody has confirmed",
+                "RequiresMountsFor": DIRECTORY,
+                "Before": "network-pre.target",
+                "Wants": "network-pre.target",
+            },
+            "Service": {"Type": "oneshot", "ExecStart": f"/bin/sh {runnable}"},
+        }
+        unit, link = _boot_unit(self._token)
+        self._files.write(unit, [rendering.unit(sections).encode()], mode=0o644)
+        self._files.parents(link)
+        self._files.link(link, unit)
+        self._files.settle()
+
     def _script(self, items: set[str]) -> str:
         place = self._host.path(self._place)
-        lines = ["set -u", "cd /", f"mkdir {shlex.quote(f'{place}/{_DECIDED}')} || exit 0"]
+        decided, reverting = (shlex.quote(f"{place}/{name}") for name in (_DECIDED, _REVERTING))
+        # What a reset has interrupted goes on; what was confirmed stays.
+        lines = ["set -u", "cd /", f"mkdir {decided} || [ -e {reverting} ] || exit 0", f": >{reverting}"]
         for number, path in enumerate(sorted({path for item in items for path in self._paths(item)})):
             target = self._host.path(path)
             lines += self._back(target, f"{place}/{number}")
@@ -95,7 +124,8 @@ class Revert:
         if self._host.system:
             lines += ["systemctl daemon-reload", *(f"systemctl try-restart -- {shlex.quote(unit)}" for unit in units)]
         lines += [" ".join(map(shlex.quote, argv)) for argv in self._confirm.get("undo", ())]
-        return "\n".join([*lines, f"rm -rf {shlex.quote(place)}"]) + "\n"
+        ours = " ".join(self._host.path(path) for path in _boot_unit(self._token))
+        return "\n".join([*lines, "sync", f"rm -f {ours}", f"rm -rf {shlex.quote(place)}"]) + "\n"
 
     def _back(self, target: str, copy: str) -> list[str]:
         """Copy a path aside; returns the commands that put it back, atomically."""
@@ -107,6 +137,9 @@ class Revert:
         done = self._host.run(["cp", "--archive", "--no-target-directory", "--", target, copy])
         if done.status != 0:
             raise done.error(f"copying {target} aside")
+        if not os.path.islink(copy):
+            with open(copy, "rb") as file:
+                os.fsync(file)
         return [f"cp -aT -- {shlex.quote(copy)} {draft} && mv -fT -- {draft} {quoted}"]
 
     def _paths(self, item: str) -> list[str]:
@@ -135,6 +168,7 @@ def confirm(host: Host, token: str) -> dict[str, Any]:
     except FileExistsError:
         return {"confirmed": False, "reason": "the host is just taking the change back"}
     _stop_timer(host, token, place)
+    _disarm_boot(host, token)
     shutil.rmtree(place)
     return {"confirmed": True}
 
@@ -163,8 +197,23 @@ def _remove_old(host: Host) -> None:
         except (OSError, ValueError):
             over = True
         if over:
+            _disarm_boot(host, token)
             shutil.rmtree(f"{directory}/{token}", ignore_errors=True)
+
+
+def _disarm_boot(host: Host, token: str) -> None:
+    files = Files(host)
+    for path in reversed(_boot_unit(token)):
+        if os.path.lexists(host.path(path)):
+            files.remove(path)
+    files.settle()
 
 
 def _unit(token: str) -> str:
     return f"factory-revert-{token}"
+
+
+def _boot_unit(token: str) -> tuple[str, str]:
+    """Name the unit that takes a change back at a boot, and the link that enables it."""
+    name = f"{_unit(token)}-boot.service"
+    return f"{names.UNITS}/{name}", f"{_WANTS}/{name}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,20 @@ def test_unconfirmed_comes_back_with_its_mode_and_undo_runs(root: Path) -> None:
         assert confirm(root, applied["confirm"]["token"])["confirmed"] is False
         items = [action["item"] for action in wire.plan(document("bad"))["plan"]["actions"]]
         assert items == ["files:/etc/network", "files:/etc/new"]
+
+
+@pytest.mark.parametrize("interrupted", [True, False])
+def test_what_a_power_cut_interrupts_goes_on_and_what_was_confirmed_stays(root: Path, *, interrupted: bool) -> None:
+    with Wire(root) as wire:
+        wire.apply(document("bad", timeout=600))
+    (place,) = (root / "var/lib/factory/confirm").iterdir()
+    os.killpg(int((place / "pid").read_text()), signal.SIGTERM)
+    (place / "decided").mkdir()
+    if interrupted:
+        (place / "decided/revert").touch()
+    subprocess.run(["sh", place / "revert.sh"], check=True, stderr=subprocess.DEVNULL)
+    assert (root / "etc/network").read_text() == ("good" if interrupted else "bad")
+    assert place.exists() is not interrupted
 
 
 def test_nothing_to_confirm_where_nothing_dangerous_changes(root: Path) -> None:
