@@ -16,17 +16,18 @@ from cli.configuration import refused
 from cli.errors import InputError
 from cli.session import Report, open_session
 from cli.stack import Stack
-from components.cm5_gateway.machine import machine_of
+from components.cm5_gateway.machine import machine_of as cm5_gateway
 from components.host.checks import CheckResult, expected_of, judge
 from components.host.machine_args import LOGIN_SECRETS, MachineArgs
 from components.host.pool import HostPool
 from components.host.transport import HostError
 from components.host.transport_ssh import Login
+from components.traefik_gateway.machine import machine_of as traefik_gateway
 from sandbox.endpoints import Endpoints as SandboxEndpoints
 from stacks.settings import load, production_fingerprints
 from stacks.settings.endpoints import ENDPOINTS_VARIABLE, PLACEHOLDER, read_endpoints
 from stacks.settings.problems import did_you_mean
-from stacks.settings.rules import CM5_GATEWAY
+from stacks.settings.rules import CM5_GATEWAY, TRAEFIK_GATEWAY
 from stacks.settings.schema import Settings
 from stacks.settings.yaml_file import read
 from toolchain import state_dir
@@ -58,7 +59,9 @@ def examine_hosts(stack: Stack, name: str | None, *, as_json: bool, report: Repo
     settings = _settings(stack)
     machines = dict(settings.hosts)
     if settings.cm5_gateway is not None:
-        machines[CM5_GATEWAY] = machine_of(settings.cm5_gateway)
+        machines[CM5_GATEWAY] = cm5_gateway(settings.cm5_gateway)
+    if settings.traefik_gateway is not None:
+        machines[TRAEFIK_GATEWAY] = traefik_gateway(settings.traefik_gateway)
     if name is not None and name not in machines:
         raise InputError(f"stack {stack.name!r} has no host {name!r}. {did_you_mean(name, machines)}")
     if not machines:

@@ -10,10 +10,11 @@ from typing import Any
 import pulumi
 
 from components.app_stack.args import AppStackArgs
+from components.host.credentials import Credentials
 
 from .providers import Providers
 from .settings.program import Site
-from .settings.rules import CM5_GATEWAY, app_needs, foundation_needs
+from .settings.rules import CM5_GATEWAY, PROXMOX, TRAEFIK_GATEWAY, app_needs, foundation_needs
 
 __all__ = ["build"]
 
@@ -110,6 +111,7 @@ def _gateway(site: Site, providers: Providers) -> dict[str, Any]:
     """Build the gateway with its notes, or the notes alone for a gateway that somebody else runs."""
     gateway, notes = site.settings.traefik_gateway, site.settings.proxmox
     writer = site.tokens.get("proxmox_token")
+    machine, guests = (Credentials(**site.host_secrets.get(section, {})) for section in (TRAEFIK_GATEWAY, PROXMOX))
     if gateway is not None:
         from components.traefik_gateway.component import TraefikGateway  # noqa: PLC0415 - only if the section is present
 
@@ -120,6 +122,8 @@ def _gateway(site: Site, providers: Providers) -> dict[str, Any]:
             notes,
             reader_secret=site.tokens.get("proxmox_reader_token"),
             writer_secret=writer,
+            credentials=machine,
+            guest_credentials=guests,
             opts=pulumi.ResourceOptions(providers=providers.of(packages)),
         )
         return {"gateway": built.outputs()}
@@ -127,7 +131,8 @@ def _gateway(site: Site, providers: Providers) -> dict[str, Any]:
         from components.traefik_gateway.provider import ProxmoxNotes  # noqa: PLC0415 - only if the section is present
 
         (python,) = providers.of(["python"])
-        alone = ProxmoxNotes("gateway-notes", notes, token_secret=writer, opts=pulumi.ResourceOptions(provider=python))
+        opts = pulumi.ResourceOptions(provider=python)
+        alone = ProxmoxNotes("gateway-notes", notes, token_secret=writer, credentials=guests, opts=opts)
         return {"gateway": {"routes": alone.routes}}
     return {}
 

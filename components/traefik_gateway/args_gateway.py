@@ -19,6 +19,7 @@ _MOVING: Final = frozenset({"", "latest", "edge", "nightly"})
 _OWN_ENTRY_POINTS: Final = ("web", "websecure", "traefik")
 
 Email = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$")]
+HttpsUrl = Annotated[HttpUrl, StringConstraints(pattern=r"^https://")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -48,11 +49,23 @@ class AcmeArgs(Model):
     """Certificates, proven by port 80 (TPX-178)."""
 
     email: Email = Field(description="Account.", json_schema_extra=about("TPX-178"))
-    server: HttpUrl | None = Field(
+    server: HttpsUrl | None = Field(
         default=None,
-        description="Directory of the authority. Default: Let's Encrypt's.",
+        description="Directory of the authority, over HTTPS: Traefik takes no other. Default: Let's Encrypt's.",
         json_schema_extra=about("TPX-178", unit="URL"),
     )
+    ca_pem: Certificate | None = Field(
+        default=None,
+        description="Certificate of the authority that signed the directory's own, for an authority of the house. "
+        "Without it, the system's trust.",
+        json_schema_extra=about("TPX-178", unit="PEM"),
+    )
+
+    @model_validator(mode="after")
+    def _trust_is_for_a_server(self) -> Self:
+        if self.ca_pem is not None and self.server is None:
+            raise ValueError("ca_pem is what server is verified by: give server, or remove it")
+        return self
 
 
 class PluginArgs(Model):

@@ -14,6 +14,7 @@ from .args_notes import ProxmoxNotesArgs
 from .checks import gateway_checks, notes_checks, route_checks
 from .provider import ProxmoxNotes
 from .render_gateway import (
+    NAME,
     compose_project,
     desired_state,
     firewall_hints,
@@ -23,8 +24,6 @@ from .render_gateway import (
 )
 
 __all__ = ["TraefikGateway"]
-
-_ROLE = "traefik-gateway"
 
 
 class TraefikGateway(pulumi.ComponentResource):
@@ -70,7 +69,7 @@ class TraefikGateway(pulumi.ComponentResource):
         HostState(
             name,
             args.host,
-            _ROLE,
+            NAME,
             desired_state(args),
             credentials=credentials,
             contents={static_path(args): pulumi.Output.secret(content)},

@@ -21,6 +21,8 @@ __all__ = [
     "NAME",
     "PROVIDER",
     "REDACTED",
+    "UNIT",
+    "authority_path",
     "compose_project",
     "desired_state",
     "firewall_hints",
@@ -35,11 +37,13 @@ PROVIDER: Final = "proxmox"
 """What the plugin is called in the configuration."""
 REDACTED: Final = "<secret>"
 """Stands for the token where the configuration is shown."""
+UNIT: Final = f"{NAME}.service"
+"""The unit, of either runtime."""
 _INSIDE: Final = "/etc/traefik"
-_UNIT: Final = f"{NAME}.service"
 _HEADER: Final = "# Written by factory; changes are lost.\n"
 _DOCKER: Final = "/usr/bin/docker"
 _DYNAMIC: Final = "/dynamic/"
+_ACME_CA: Final = "acme-ca.pem"
 
 
 def written(document: Mapping[str, Any]) -> str:
@@ -55,15 +59,19 @@ def static_path(args: TraefikGatewayArgs) -> str:
 def static_configuration(args: TraefikGatewayArgs, token_secret: str = REDACTED) -> dict[str, Any]:
     """Make the static configuration, all of it: Traefik accepts one source only (TPX-184)."""
     home = _home(args)
-    acme = {"email": args.acme.email, "storage": f"{home}/acme.json", "httpChallenge": {"entryPoint": "web"}}
+    proof = {"entryPoint": "web"}
+    acme: dict[str, Any] = {"email": args.acme.email, "storage": f"{home}/acme.json", "httpChallenge": proof}
     if args.acme.server is not None:
         acme["caServer"] = args.acme.server
+    if args.acme.ca_pem is not None:
+        acme["caCertificates"] = [f"{home}/{_ACME_CA}"]
     providers: dict[str, Any] = {"file": {"directory": f"{home}/dynamic", "watch": True}}
     document: dict[str, Any] = {
         "entryPoints": _entry_points(args),
         "certificatesResolvers": {args.resolver: {"acme": acme}},
         "providers": providers,
-        "log": {"level": "INFO"},
+        # A log that nobody looks at on a terminal.
+        "log": {"level": "INFO", "noColor": True},
         # What Traefik would otherwise ask and tell of its own accord.
         "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
     }
@@ -100,6 +108,8 @@ def compose_project(args: TraefikGatewayArgs) -> dict[str, Any]:
     ]
     if args.plugin is not None and args.plugin.ca_pem is not None:
         volumes.append(f"{here}/proxmox-ca.pem:/etc/ssl/certs/proxmox-ca.pem:ro")
+    if args.acme.ca_pem is not None:
+        volumes.append(f"{here}/{_ACME_CA}:{_INSIDE}/{_ACME_CA}:ro")
     if args.docker_provider:
         volumes.append("/var/run/docker.sock:/var/run/docker.sock:ro")
     ports = [f"{port}:{port}" for port in (args.http_port, args.https_port, *args.entry_points.values())]
@@ -128,7 +138,7 @@ def _with_compose(args: TraefikGatewayArgs) -> HostStateArgs:
         directories=_directories(args, {}),
         files=files,
         steps={"acme-storage": _acme_storage(args.directory)},
-        units={_UNIT: unit},
+        units={UNIT: unit},
     )
 
 
@@ -147,7 +157,7 @@ def _with_systemd(args: TraefikGatewayArgs, release: ReleaseArgs) -> HostStateAr
             "acme-storage": _acme_storage(home, "--owner", NAME, "--group", NAME),
             "unpack": StepArgs(run=(*unpack, "traefik"), on_change=(f"downloads:{archive}",)),
         },
-        units={_UNIT: UnitArgs(unit=_service_unit(args), enabled=True, running=True, restart_on=restarts)},
+        units={UNIT: UnitArgs(unit=_service_unit(args), enabled=True, running=True, restart_on=restarts)},
     )
 
 
@@ -165,7 +175,9 @@ def _files(args: TraefikGatewayArgs, owner: Mapping[str, str]) -> dict[str, File
         path = f"{args.directory}{_DYNAMIC}{name}.yml"
         files[path] = FileArgs(content=written(document), mode="0640", **owner)
     if args.plugin is not None and args.plugin.ca_pem is not None:
-        files[_authority(args)] = FileArgs(content=args.plugin.ca_pem, mode="0644", **owner)
+        files[authority_path(args)] = FileArgs(content=args.plugin.ca_pem, mode="0644", **owner)
+    if args.acme.ca_pem is not None:
+        files[f"{args.directory}/{_ACME_CA}"] = FileArgs(content=args.acme.ca_pem, mode="0644", **owner)
     return files
 
 
@@ -218,7 +230,8 @@ def _home(args: TraefikGatewayArgs) -> str:
     return _INSIDE if args.runtime is Runtime.COMPOSE else args.directory
 
 
-def _authority(args: TraefikGatewayArgs) -> str:
+def authority_path(args: TraefikGatewayArgs) -> str:
+    """Give the path on the machine of the cluster's authority."""
     inner = "" if args.runtime is Runtime.COMPOSE else "/ca"
     return f"{args.directory}{inner}/proxmox-ca.pem"
 

@@ -13,7 +13,9 @@ from components.app_stack.app import App
 from components.app_stack.args import AppStackArgs, Delivery
 from components.app_stack.platform import PlatformArgs
 from components.cm5_gateway import CM5GatewayArgs, Gateway, GatewayError
+from components.host.claims import conflicts as contested
 from components.host.machine_args import LOGIN_SECRETS, MachineArgs
+from components.host.remote_host import Sudo
 from components.longhorn.args import LonghornArgs
 from components.naming import DOCUMENTED, NamingError, conflicts
 from components.services.vault.args import VaultFoundationArgs
@@ -28,10 +30,24 @@ from .problems import Path, Problem, did_you_mean
 from .schema import ENCRYPTED_SECTIONS, SandboxArgs
 from .yaml_file import StackFile
 
-__all__ = ["CM5_GATEWAY", "Draft", "app_needs", "check", "foundation_needs", "gateway_needs", "needs"]
+__all__ = [
+    "CM5_GATEWAY",
+    "PROXMOX",
+    "TRAEFIK_GATEWAY",
+    "Draft",
+    "app_needs",
+    "check",
+    "foundation_needs",
+    "gateway_needs",
+    "needs",
+]
 
 CM5_GATEWAY = "cm5_gateway"
 """The gateway's section, and the name of its secrets among those of the machines; no machine can have it."""
+TRAEFIK_GATEWAY = "traefik_gateway"
+"""The same of the gateway that faces the Internet."""
+PROXMOX = "proxmox"
+"""The same of the guests whose containers are asked for; one login opens all of them."""
 _MOVING_REVISIONS = frozenset({"HEAD", "main", "master"})
 
 
@@ -329,7 +345,7 @@ def _hosts(draft: Draft) -> Iterator[Problem]:
     declared: Mapping[str, frozenset[str]] = draft.valid.get("host_secrets", {})
     known = draft.raw.get("hosts") or {}
     for name in declared:
-        if name not in known and not (name == CM5_GATEWAY and name in draft.raw):
+        if name not in known and not (name in {CM5_GATEWAY, TRAEFIK_GATEWAY, PROXMOX} and name in draft.raw):
             yield draft.problem(("host_secrets", name), "no such host", did_you_mean(name, known))
     for name, machine in draft.hosts.items():
         if machine.connection is None:
@@ -342,6 +358,21 @@ def _hosts(draft: Draft) -> Iterator[Problem]:
             yield draft.problem(("host_secrets", name, key), rule, did_you_mean(key, wanted))
         for key in sorted(machine.secrets - given):
             yield _unset(draft, ("host_secrets", name, key), f"missing secret: the host {name} needs it")
+
+
+def _roles(draft: Draft) -> Iterator[Problem]:
+    """Two roles of one machine, under whatever names it is described, cannot both have one thing."""
+    before: list[tuple[object, str, Mapping[str, Any]]] = []
+    for name, machine in draft.hosts.items():
+        place = machine.connection.identity if machine.connection else name
+        for role, args in machine.roles.items():
+            document = args.document()
+            for other_place, other, theirs in before:
+                for claim in contested(document, theirs) if place == other_place else ():
+                    path = ("hosts", name, "roles", role, claim.kind, claim.key)
+                    rule = f"is also claimed by the role {other} of this machine"
+                    yield draft.problem(path, rule, "Keep it in one of the two")
+            before.append((place, f"{name}.{role}", document))
 
 
 def _cm5_gateway(draft: Draft) -> Iterator[Problem]:
@@ -362,6 +393,20 @@ def _cm5_gateway(draft: Draft) -> Iterator[Problem]:
         )
     for key in sorted(args.secrets - given):
         yield _unset(draft, ("host_secrets", CM5_GATEWAY, key), "missing secret: the gateway needs it")
+
+
+def _gateway_logins(draft: Draft) -> Iterator[Problem]:
+    """Judge the secrets that open the gateway's machine and the guests: they have no others."""
+    given: Mapping[str, frozenset[str]] = draft.valid.get("host_secrets", {})
+    for section in (TRAEFIK_GATEWAY, PROXMOX):
+        if draft.valid.get(section) is not None:
+            for key in sorted(given.get(section, frozenset[str]()) - set(LOGIN_SECRETS)):
+                rule = f"opens no machine of `factory:{section}`"
+                yield draft.problem(("host_secrets", section, key), rule, did_you_mean(key, LOGIN_SECRETS))
+    gateway: TraefikGatewayArgs | None = draft.valid.get(TRAEFIK_GATEWAY)
+    password = "sudo_password"  # noqa: S105 - the name of a secret, not the secret
+    if gateway and gateway.host.sudo is Sudo.PASSWORD and password not in given.get(TRAEFIK_GATEWAY, ()):
+        yield _unset(draft, ("host_secrets", TRAEFIK_GATEWAY, password), "missing secret: the gateway needs it")
 
 
 def _unset(draft: Draft, path: Path, rule: str) -> Problem:
@@ -402,8 +447,10 @@ _RULES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     _secrets,
     _editor_passwords,
     _hosts,
+    _roles,
     _cm5_gateway,
     _credentials,
     _gateway,
+    _gateway_logins,
     _delivery,
 )

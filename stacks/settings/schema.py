@@ -148,7 +148,8 @@ class Settings(Model):
         default={},
         description="Encrypted secrets of the machines, by machine and name: `sudo_password`, `private_key` and "
         "`passphrase` open it, the others are named in its `contents`. The home-automation gateway's "
-        "stand below `cm5_gateway`, under the names that its section uses. Set one with "
+        "stand below `cm5_gateway`, under the names that its section uses; `traefik_gateway` opens the other gateway, "
+        "`proxmox` all guests. Set one with "
         "`pulumi config set --secret --path host_secrets.HOST.NAME`.",
         json_schema_extra=about("section 3"),
     )

@@ -15,9 +15,10 @@ SECTIONS = {
     "hosts": "factory:host:Machine",
     "cm5_gateway": "factory:cm5:CM5Gateway",
     "traefik_gateway": "factory:traefik:TraefikGateway",
+    "proxmox": "pulumi-python:dynamic/factory:ProxmoxNotes",
     "longhorn": "factory:longhorn:LonghornStorage",
 }
-"""Each section's component type. A component's children carry its type in their URN, so the type finds all of them."""
+"""Each section's type. A component's children carry its type in their URN, so the type finds all of them."""
 
 
 def targets(section: str, stack: str, apps: Iterable[str] = (), hosts: Iterable[str] = ()) -> list[str]:
@@ -35,6 +36,7 @@ def targets(section: str, stack: str, apps: Iterable[str] = (), hosts: Iterable[
     if item and item not in declared[name]:
         rule = "no such application" if name == "apps" else "no such host"
         raise SettingsError([Problem("", key_path((name, item)), rule, did_you_mean(item, declared[name]))])
-    kind = f"urn:pulumi:{stack}::{NAMESPACE}::{SECTIONS[name]}"
+    # A section can stand within another: the notes are the gateway's, where there is one.
+    kind = f"urn:pulumi:{stack}::{NAMESPACE}::**{SECTIONS[name]}"
     mine = f"{item}{'.' if name == 'hosts' else ''}*" if item else "*"
     return [f"{kind}::{item or '*'}", f"{kind}$**::{mine}"]

@@ -101,6 +101,7 @@ def site_of(stack: str, directory: Path, **changed: Any) -> Site:
     encrypted = {
         "secrets": {name: {key: f"value-of-{name}-{key}" for key in keys} for name, keys in wanted.items() if keys},
         "credentials": {"vault_token": "token-secret", "postgres_password": "password-secret"}
+        | {"proxmox_token": "notes-secret"}
         | dict.fromkeys(("longhorn_backup_key_id", "longhorn_backup_key"), "backup-secret"),
     }
     if gateway := values.get(CM5_GATEWAY):

@@ -5,13 +5,10 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-import socketserver
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +20,7 @@ from components.traefik_gateway import Container, Mode, TransformArgs, parse
 from components.traefik_gateway.render_file import Machine, configuration, document, to_yaml
 from components.traefik_gateway.schema import OPTIONS, Kind, Origin
 from tests.support.labels import MIDDLEWARES, ROUTERS, SERVICES, container
+from tests.support.web_servers import free_port, line_server, web_server
 
 pytestmark = pytest.mark.long
 SECONDS = 60.0
@@ -34,12 +32,6 @@ def program() -> Path:
     if tool is None:
         pytest.skip("no traefik: `./factory test --long` gets it")
     return tool.path
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 class Gateway:
@@ -114,45 +106,6 @@ def gateway(program: Path, folder: Path, routes: str) -> Iterator[Gateway]:
         yield running
     finally:
         running.stop()
-
-
-@contextmanager
-def web_server(name: str) -> Iterator[int]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = f"{name} {self.headers['Host']} {self.path}".encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Keep the tests' output clean."""
-
-    with _serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as port:
-        yield port
-
-
-@contextmanager
-def line_server() -> Iterator[int]:
-    class Handler(socketserver.StreamRequestHandler):
-        def handle(self) -> None:
-            self.wfile.write(b"raw " + self.rfile.readline())
-
-    with _serving(socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)) as port:
-        yield port
-
-
-@contextmanager
-def _serving(server: socketserver.TCPServer) -> Iterator[int]:
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield int(server.server_address[1])
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def app(name: str, rule: str, port: int, **options: str) -> Container:

@@ -93,19 +93,19 @@ def test_a_bad_stack_name_is_refused(name: str) -> None:
 
 def test_a_section_is_found_by_the_type_of_its_component() -> None:
     assert targets("vault_foundation", "lab") == [
-        "urn:pulumi:lab::factory::factory:vault:VaultFoundation::*",
-        "urn:pulumi:lab::factory::factory:vault:VaultFoundation$**::*",
+        "urn:pulumi:lab::factory::**factory:vault:VaultFoundation::*",
+        "urn:pulumi:lab::factory::**factory:vault:VaultFoundation$**::*",
     ]
     assert targets("apps.webapp", "lab", ["webapp", "erp"]) == [
-        "urn:pulumi:lab::factory::factory:app:AppStack::webapp",
-        "urn:pulumi:lab::factory::factory:app:AppStack$**::webapp*",
+        "urn:pulumi:lab::factory::**factory:app:AppStack::webapp",
+        "urn:pulumi:lab::factory::**factory:app:AppStack$**::webapp*",
     ]
     assert targets("hosts.pi", "lab", hosts=["pi", "pi-2"]) == [
-        "urn:pulumi:lab::factory::factory:host:Machine::pi",
-        "urn:pulumi:lab::factory::factory:host:Machine$**::pi.*",
+        "urn:pulumi:lab::factory::**factory:host:Machine::pi",
+        "urn:pulumi:lab::factory::**factory:host:Machine$**::pi.*",
     ]
     foundations = {"vault_foundation", "postgres_foundation"}
-    assert set(SECTIONS) == foundations | {"apps", "hosts", "cm5_gateway", "traefik_gateway", "longhorn"}
+    assert set(SECTIONS) == foundations | {"apps", "hosts", "cm5_gateway", "traefik_gateway", "proxmox", "longhorn"}
 
 
 @pytest.mark.parametrize(

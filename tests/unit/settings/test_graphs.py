@@ -74,7 +74,7 @@ def test_a_stack_stays_small(stack: str, graphs: dict[str, tuple[Graph, Path]]) 
 
 
 def test_no_snapshot_holds_a_secret(graphs: dict[str, tuple[Graph, Path]]) -> None:
-    kinds = ("token", "password", "pg", "root", "backup")
+    kinds = ("token", "password", "pg", "root", "backup", "notes")
     for stack in STACKS:
         text = render(graphs[stack][0])
         for secret in ("value-of-", "password-of-", *(f"{kind}-secret" for kind in kinds)):

@@ -118,7 +118,7 @@ def test_applications_of_a_sandbox_follow_its_revision(sandbox: Graph) -> None:
 
 def test_an_absent_section_builds_nothing_and_needs_no_credential(tmp_path: Path) -> None:
     others = ("kubernetes", "postgres", "platform", "apps", "postgres_foundation", "unseal_keys_path")
-    absent = dict.fromkeys((*others, "cm5_gateway", "longhorn"))
+    absent = dict.fromkeys((*others, "cm5_gateway", "proxmox", "longhorn"))
     found = graph("lab", tmp_path, **absent)
     types = {node.type.partition("/")[0] for node in found}
     assert types == {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +12,8 @@ from pydantic import ValidationError
 
 from components.host.args import HostStateArgs, Stage
 from components.traefik_gateway.args_gateway import TraefikGatewayArgs
-from components.traefik_gateway.checks import gateway_checks, route_checks
+from components.traefik_gateway.checks import gateway_checks, machine_checks, route_checks
+from components.traefik_gateway.machine import machine_of
 from components.traefik_gateway.proxmox_access import READER, WRITER, access_commands, access_state
 from components.traefik_gateway.render_gateway import (
     REDACTED,
@@ -21,10 +24,12 @@ from components.traefik_gateway.render_gateway import (
     static_path,
     written,
 )
+from tests.support.acme_authority import Authority
 from tests.support.proxmox import Cluster
 
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFsP7ln2d0yMP6LrsCmLVKqg9I6ZDZzsS9tEqJ9LDrFF"
 PLUGIN = {"endpoint": "https://pve.example.test:8006", "token_id": "traefik@pve!reader"}
+CERTIFICATE = Authority("127.0.0.1", "127.0.0.1").pem
 RELEASE = {"url": "https://dl.example.test/traefik.tar.gz", "sha256": "a" * 64}
 
 
@@ -175,12 +180,29 @@ def test_the_authority_of_the_cluster_is_trusted_and_nothing_is_left_unverified(
         ({"dashboard_port": 443}, "port 443 is given twice"),
         ({"entry_points": {"websecure": 8443}}, "which this component makes itself"),
         ({"acme": {"email": "nobody"}}, "email"),
+        ({"acme": {"email": "a@example.test", "server": "http://ca.example.test/acme"}}, "server"),
+        ({"acme": {"email": "a@example.test", "ca_pem": CERTIFICATE}}, "give server, or remove it"),
     ],
 )
 def test_bad_arguments(changed: dict[str, Any], said: str) -> None:
     """TPX-187: beside them, the same gateway without the mistake is accepted by every test above."""
     with pytest.raises(ValidationError, match=said):
         gateway(**changed)
+
+
+@pytest.mark.parametrize(("runtime", "home"), [("compose", "/etc/traefik"), ("systemd", "/opt/traefik-gateway")])
+def test_an_authority_of_the_house(runtime: str, home: str) -> None:
+    """TPX-178: Traefik asks it over HTTPS only, and trusts it for this alone."""
+    acme = {"email": "a@example.test", "server": "https://ca.example.test/acme/directory", "ca_pem": CERTIFICATE}
+    args = gateway(acme=acme, runtime=runtime, **({"release": RELEASE} if runtime == "systemd" else {}))
+    given = static_configuration(args)["certificatesResolvers"]["letsencrypt"]["acme"]
+    assert (given["caServer"], given["caCertificates"]) == (acme["server"], [f"{home}/acme-ca.pem"])
+    state = desired_state(args)
+    assert state.files["/opt/traefik-gateway/acme-ca.pem"].content == CERTIFICATE
+    assert "files:/opt/traefik-gateway/acme-ca.pem" in state.units["traefik-gateway.service"].restart_on
+    if runtime == "compose":
+        (service,) = compose_project(args)["services"].values()
+        assert "./acme-ca.pem:/etc/traefik/acme-ca.pem:ro" in service["volumes"]
 
 
 def test_a_digest_is_a_version() -> None:
@@ -212,6 +234,48 @@ def test_the_checks_of_section_14() -> None:
         "https://a.example.test/x",
         "https://b.example.test/",
     ]
+
+
+def test_what_a_person_asks_is_what_doctor_asks() -> None:
+    asked = machine_of(gateway(runtime="systemd", release=RELEASE)).checks
+    by_hand = {check.id: check for check in gateway_checks(gateway(runtime="systemd", release=RELEASE))}
+    assert {name[:7] for name in asked} == by_hand.keys() - {"TPX-216"}
+    assert asked["TPX-181-traefik"].unit == "traefik-gateway.service"
+    assert (by_hand["TPX-181"].command[:2], by_hand["TPX-181"].expected) == (("systemctl", "is-active"), "active")
+    assert (asked["TPX-218-redirection"].http, asked["TPX-218-redirection"].status) == ("http://127.0.0.1:80/", 301)
+    assert (by_hand["TPX-218"].command[-1], by_hand["TPX-218"].expected) == ("http://127.0.0.1:80/", "301")
+    assert machine_checks(gateway())["TPX-181-traefik"].contains == "running"
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        ("INF Loading plugins...\nINF Plugins loaded. plugins=[proxmox]", 0),
+        ("ERR Unable to obtain ACME certificate error=x", 0),
+        ("", 0),
+        ("INF Loading plugins...\nERR Plugins are disabled because an error has occurred. error=no route", 1),
+        ("proxmox: error: 401 no ticket", 1),
+    ],
+)
+def test_the_log_of_the_plugin_is_judged(said: str, status: int) -> None:
+    """TPX-212: an error of something else is not the plugin's."""
+    command = machine_checks(gateway())["TPX-212-plugin"].command or ()
+    place = command.index("docker")
+    done = subprocess.run([*command[:place], "printf", "%s\\n", said], check=False, capture_output=True)
+    assert done.returncode == status
+    done = subprocess.run([*command[:place], "false"], check=False, capture_output=True)
+    assert done.returncode == 2, "a log that cannot be read says nothing"
+
+
+def test_the_api_is_reached_by_whom_trusts_it(pve: Cluster, tmp_path: Path) -> None:
+    """TPX-214: with the authority of the cluster, not without."""
+    plugin = PLUGIN | {"endpoint": pve.endpoint, "ca_pem": pve.ca_pem}
+    command = machine_checks(gateway(plugin=plugin))["TPX-214-api"].command or ()
+    (other := tmp_path / "other.pem").write_text(CERTIFICATE)
+    done = subprocess.run([*command[:-1], str(pve.certificate)], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "401\n")
+    done = subprocess.run([*command[:-1], str(other)], check=False, capture_output=True, text=True)
+    assert (done.returncode != 0, "CERTIFICATE_VERIFY_FAILED" in done.stderr) == (True, True)
 
 
 def test_the_shown_configuration_holds_no_secret() -> None:

@@ -12,6 +12,7 @@ from stacks.settings.guards import Fingerprints
 from stacks.settings.load import load
 from stacks.settings.problems import SettingsError
 from stacks.settings.program import from_pulumi
+from stacks.settings.sections import targets
 from stacks.settings.yaml_file import Encrypted
 from tests.support.mocks import Graph, build
 from tests.support.stacks import configure
@@ -69,6 +70,30 @@ def test_a_prediction_for_another_plugin_is_refused() -> None:
     assert "is not what the gateway runs, so predictions would be wrong" in said
 
 
+def test_what_opens_the_machines_is_a_secret_of_its_section(tmp_path: Path) -> None:
+    """One login for the gateway's machine, one for all guests."""
+    password = GATEWAY | {"host": GATEWAY["host"] | {"user": "admin", "sudo": "password"}}
+    sections: dict[str, Any] = {"proxmox": NOTES, "traefik_gateway": password}
+    assert "factory:host_secrets.traefik_gateway.sudo_password: missing secret" in problems(**sections)
+    wrong = {"traefik_gateway": {"password": Encrypted()}, "proxmox": {"key": Encrypted()}, "edge": {"x": Encrypted()}}
+    said = problems(**sections, host_secrets=wrong)
+    assert "factory:host_secrets.traefik_gateway.password: opens no machine of `factory:traefik_gateway`" in said
+    assert "factory:host_secrets.proxmox.key: opens no machine of `factory:proxmox`" in said
+    assert "factory:host_secrets.edge: no such host" in said
+    logins = {"traefik_gateway": {"sudo_password": "word"}, "proxmox": {"private_key": "key of the guests"}}
+
+    def program() -> dict[str, Any]:
+        secrets = {"credentials": {token: f"value-of-{token}" for token in TOKENS}, "host_secrets": logins}
+        configure(site(**sections), secrets)
+        return build_stack(from_pulumi({}, tmp_path))
+
+    built = build(program, stack_name="x")
+    machine, notes = built.one("factory-host:index:HostState"), built.one("pulumi-python:dynamic/factory:ProxmoxNotes")
+    assert (machine.get("credentials.sudo_password"), notes.get("private_key")) == ("word", "key of the guests")
+    assert machine.is_secret("credentials.sudo_password")
+    assert notes.is_secret("private_key")
+
+
 def test_the_gateway_with_its_notes(tmp_path: Path) -> None:
     built = graph(tmp_path, **BOTH)
     assert built.one("factory:traefik:TraefikGateway").name == "gateway"
@@ -76,6 +101,17 @@ def test_the_gateway_with_its_notes(tmp_path: Path) -> None:
     assert notes.get("token_secret") == "value-of-proxmox_token"
     assert built.one("factory-host:index:HostState").name == "gateway"
     assert set(built.exports["gateway"]) == {"static_configuration", "compose", "routes", "firewall", "checks"}
+
+
+def test_the_notes_can_be_brought_up_alone(tmp_path: Path) -> None:
+    """`up --only proxmox`, with a gateway around them or without."""
+    found = [graph(tmp_path, **BOTH), graph(tmp_path, TOKENS[:1], proxmox=NOTES)]
+    for built in found:
+        notes = built.one("pulumi-python:dynamic/factory:ProxmoxNotes").urn
+        (pattern, _) = targets("proxmox", "x")
+        kind = pattern.removesuffix("::*").partition("**")
+        assert notes.startswith(kind[0])
+        assert notes.rpartition("::")[0].endswith(kind[2])
 
 
 def test_the_notes_alone_and_the_gateway_alone(tmp_path: Path) -> None:
