@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from cli import notes, recover
+from cli import cm5, notes, recover
 from cli.errors import CommandError
 from cli.reporting import report
 from sandbox.errors import SandboxError
@@ -31,6 +31,7 @@ app.add_typer(config_app, name="config")
 app.add_typer(doctor_app, name="doctor")
 app.add_typer(recover.app, name="recover")
 app.add_typer(notes.app, name="notes")
+app.add_typer(cm5.app, name="cm5")
 host_key_app = typer.Typer(help="The keys of machines that are reached over SSH.", no_args_is_help=True)
 app.add_typer(host_key_app, name="host-key")
 
@@ -189,6 +190,16 @@ def doctor_hosts(
     raise typer.Exit(examine_hosts(stacks.select(stack), name, as_json=as_json, report=report))
 
 
+@doctor_app.command("cm5")
+def doctor_cm5(stack: StackOption = None, as_json: JsonOption = False) -> None:
+    """Check the home-automation gateway and its way to the hub: `doctor hosts cm5_gateway`."""
+    from cli import stack as stacks
+    from cli.host_checks import examine_hosts
+    from stacks.settings.rules import CM5_GATEWAY
+
+    raise typer.Exit(examine_hosts(stacks.select(stack), CM5_GATEWAY, as_json=as_json, report=report))
+
+
 @app.command("test", context_settings=_FORWARD)
 def run_tests(
     context: typer.Context,
@@ -204,7 +215,7 @@ def run_tests(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="The benchmark: engine, hosts, labels, merge.")],
+    name: Annotated[str, typer.Argument(help="The benchmark: cm5, engine, hosts, labels, merge.")],
     quick: Annotated[bool, typer.Option("--quick", help="Fewer and smaller cases.")] = False,
     as_json: JsonOption = False,
 ) -> None:

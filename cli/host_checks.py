@@ -11,26 +11,18 @@ from typing import Any
 
 import typer
 
-from cli import engine
-from cli.configuration import refused
 from cli.errors import InputError
-from cli.session import Report, open_session
+from cli.machine_access import login_of, login_secrets, settings_with_machines
+from cli.session import Report
 from cli.stack import Stack
 from components.cm5_gateway.machine import machine_of as cm5_gateway
 from components.host.checks import CheckResult, expected_of, judge
-from components.host.machine_args import LOGIN_SECRETS, MachineArgs
+from components.host.machine_args import MachineArgs
 from components.host.pool import HostPool
 from components.host.transport import HostError
-from components.host.transport_ssh import Login
 from components.traefik_gateway.machine import machine_of as traefik_gateway
-from sandbox.endpoints import Endpoints as SandboxEndpoints
-from stacks.settings import load, production_fingerprints
-from stacks.settings.endpoints import ENDPOINTS_VARIABLE, PLACEHOLDER, read_endpoints
 from stacks.settings.problems import did_you_mean
 from stacks.settings.rules import CM5_GATEWAY, TRAEFIK_GATEWAY
-from stacks.settings.schema import Settings
-from stacks.settings.yaml_file import read
-from toolchain import state_dir
 
 _SECONDS_MORE = 10
 """What the answers may take on their way, beside the checks themselves."""
@@ -56,7 +48,7 @@ class HostReport:
 
 def examine_hosts(stack: Stack, name: str | None, *, as_json: bool, report: Report) -> int:
     """Look at the machines, or at one; the status is 1 if anything fails. Raises InputError for an unknown one."""
-    settings = _settings(stack)
+    settings = settings_with_machines(stack)
     machines = dict(settings.hosts)
     if settings.cm5_gateway is not None:
         machines[CM5_GATEWAY] = cm5_gateway(settings.cm5_gateway)
@@ -67,7 +59,7 @@ def examine_hosts(stack: Stack, name: str | None, *, as_json: bool, report: Repo
     if not machines:
         raise InputError(f"stack {stack.name!r} has no hosts: describe one in {stack.file.name} (docs/hosts.md)")
     chosen = {key: machine for key, machine in machines.items() if name in {None, key}}
-    secrets = _login_secrets(stack, settings, chosen, report)
+    secrets = login_secrets(stack, settings, chosen, report)
     found = asyncio.run(_look_at_all(chosen, secrets))
     if as_json:
         typer.echo(json.dumps([asdict(each) | {"ok": each.ok} for each in found], indent=2))
@@ -75,28 +67,6 @@ def examine_hosts(stack: Stack, name: str | None, *, as_json: bool, report: Repo
         for each in found:
             _print(each)
     return 0 if all(each.ok for each in found) else 1
-
-
-def _settings(stack: Stack) -> Settings:
-    with refused():
-        endpoints = PLACEHOLDER
-        if stack.embedded:
-            endpoints = read_endpoints({ENDPOINTS_VARIABLE: str(SandboxEndpoints.path(state_dir()))})
-        file = read(stack.file)
-        production = production_fingerprints(stack.file.parent)
-        return load(file.values, file, production=production, endpoints=endpoints)
-
-
-def _login_secrets(
-    stack: Stack, settings: Settings, hosts: Mapping[str, MachineArgs], report: Report
-) -> Mapping[str, Mapping[str, str]]:
-    """Decrypt what opens the machines; the engine is asked only where there is something to decrypt."""
-    if not any(settings.host_secrets.get(name, frozenset()) & set(LOGIN_SECRETS) for name in hosts):
-        return {}
-    session = open_session(stack, report, start_backends=False)
-    shown = engine.capture_json(session, ["config", "--show-secrets", "--json", "--stack", stack.name])
-    secrets: dict[str, dict[str, str]] = json.loads((shown.get("factory:host_secrets") or {}).get("value") or "{}")
-    return secrets
 
 
 async def _look_at_all(hosts: Mapping[str, MachineArgs], secrets: Mapping[str, Mapping[str, str]]) -> list[HostReport]:
@@ -118,9 +88,8 @@ async def _look(pool: HostPool, name: str, machine: MachineArgs, secrets: Mappin
     packages = {
         key: item for role in machine.roles.values() for key, item in role.document().get("packages", {}).items()
     }
-    login = Login(secrets.get("private_key"), secrets.get("passphrase"))
     try:
-        session = await pool.session(host, login, secrets.get("sudo_password"))
+        session = await pool.session(host, login_of(secrets), secrets.get("sudo_password"))
         before = time.time()
         facts = dict((await session.plan({"document": {"packages": packages}, "resource": "doctor"}))["facts"])
         # The clock was read at some moment of the request: only what lies outside of it is skew.

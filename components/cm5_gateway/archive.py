@@ -18,6 +18,7 @@ from .device_archive import MANIFEST
 from .formats import script
 from .gateway import Gateway
 from .keep import kept, manifest
+from .render_containers import applied_file
 
 __all__ = ["ArchiveRefusedError", "Device", "digest_file", "read_manifest"]
 
@@ -52,6 +53,7 @@ class Device:
         request = self._request("backup", paths=kept(self._gateway), manifest=manifest(self._gateway, created))
         channel = await self._start(request)
         stream = _Stream(channel)
+        part.begin()
         try:
             async for piece in stream.pieces():
                 part.write(piece)
@@ -87,8 +89,8 @@ class Device:
         return {**answer, "skipped": [path for path in found["paths"] if path not in mine]}
 
     async def down(self) -> bool:
-        """Stop and remove the containers; their data stays. Returns whether there were any."""
-        return bool((await self._ask(self._request("down")))["down"])
+        """Stop and remove the containers; their data stays. Returns whether there were any. The next `up` starts them."""
+        return bool((await self._ask(self._request("down", applied=applied_file(self._gateway))))["down"])
 
     async def erase(self, disk: str, serial: str, *, only_look: bool) -> None:
         """Erase a disk with this serial number, or only look whether it has it. Raises HostError for another one."""
@@ -164,12 +166,15 @@ class _Part:
     """A file that takes its name when it is whole, readable by its owner alone."""
 
     def __init__(self, file: Path) -> None:
-        """Begin the file. Raises ArchiveRefusedError where it or its digest is there already."""
+        """Name the file. Raises ArchiveRefusedError where it or its digest is there already."""
         if file.exists() or digest_file(file).exists():
             message = f"{file} exists already: choose another name"
             raise ArchiveRefusedError(message)
         self._file = file
         self._part = file.with_name(f".{file.name}.part")
+
+    def begin(self) -> None:
+        """Make it, empty."""
         self._part.unlink(missing_ok=True)
         self._part.touch(_PRIVATE, exist_ok=False)
         self._opened = self._part.open("wb")

@@ -127,6 +127,8 @@ def _down(request: dict[str, Any], _source: BinaryIO, _sink: BinaryIO) -> dict[s
     if not _at(request["root"], request["compose"]).exists():
         return {"down": False}
     _compose(request, "down")
+    # Otherwise the next `up` would take them for running.
+    _remove(_at(request["root"], request["applied"]))
     return {"down": True}
 
 

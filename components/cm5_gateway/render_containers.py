@@ -12,7 +12,7 @@ from .gateway import Gateway
 from .render_edge import frontend_directory
 from .role import Role, SecretFile, shell
 
-__all__ = ["compose", "container", "host_service"]
+__all__ = ["applied_file", "compose", "container", "host_service"]
 
 _APPLY: Final = """set -e
 docker compose --file "$1" pull --quiet
@@ -89,13 +89,18 @@ def host_service(name: str, args: HostServiceArgs) -> Role:
     )
 
 
+def applied_file(gateway: Gateway) -> str:
+    """Where the containers are noted that were started: what differs from it is started anew."""
+    return f"{gateway.data_dir}/.docker-compose.applied.yml"
+
+
 def compose(gateway: Gateway, configured: Mapping[str, Role]) -> Role:
     """Start all containers, those anew whose image or configuration changed (CM5-126, CM5-135, CM5-136, CM5-274).
 
     ``configured`` are the roles of the containers by name. The label `factory.configuration` of each carries a mark of
     what it reads, so that Docker Compose recreates exactly those that have to read it again.
     """
-    path, applied = gateway.compose_file, f"{gateway.data_dir}/.docker-compose.applied.yml"
+    path, applied = gateway.compose_file, applied_file(gateway)
     marks = {name: _mark(role) for name, role in configured.items()}
     secrets = {name: role.secret_files for name, role in configured.items() if role.secret_files}
     names = frozenset(secret for files in secrets.values() for file in files.values() for secret in file.secrets)
