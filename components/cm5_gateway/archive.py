@@ -89,7 +89,7 @@ class Device:
         return {**answer, "skipped": [path for path in found["paths"] if path not in mine]}
 
     async def down(self) -> bool:
-        """Stop and remove the containers; their data stays. Returns whether there were any. The next `up` starts them."""
+        """Stop and remove the containers until the next `up`; their data stays. Returns whether there were any."""
         return bool((await self._ask(self._request("down", applied=applied_file(self._gateway))))["down"])
 
     async def erase(self, disk: str, serial: str, *, only_look: bool) -> None:
