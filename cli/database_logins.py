@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
-import httpx
-
 from cli.errors import CommandError
 from cli.session import Report
 from cli.vault_reader import VaultReader
@@ -58,6 +56,8 @@ def _role_name(role: dict[str, Any]) -> str:
 
 
 def _revoke(vault: VaultReader, prefix: str) -> None:
+    import httpx  # noqa: PLC0415 - slow to import, and most runs remove nothing
+
     connection = vault.access.connection
     try:
         httpx.put(

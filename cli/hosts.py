@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -41,6 +40,8 @@ def scan(address: str, port: int | None) -> None:
     Raises InputError for a port that is none, CommandError for a server that does not answer.
     """
     # Imported here: every command shows what hosts change, only this one speaks SSH.
+    import asyncio  # noqa: PLC0415 - see above
+
     from components.host.transport import HostError  # noqa: PLC0415 - see above
     from components.host.transport_ssh import scan_host_keys  # noqa: PLC0415 - see above
 

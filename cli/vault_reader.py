@@ -7,8 +7,6 @@ import ssl
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
-
 from cli import engine
 from cli.errors import CommandError
 from cli.session import Session
@@ -44,6 +42,8 @@ class VaultReader:
 
     def read(self, path: str) -> dict[str, Any] | None:
         """Return the data at a path, None where there is nothing. Raises CommandError."""
+        import httpx  # noqa: PLC0415 - slow to import, and most runs do not ask
+
         connection = self.access.connection
         trust = ssl.create_default_context(cafile=connection.ca_cert_file)
         address = f"{connection.address}/v1/{path}"

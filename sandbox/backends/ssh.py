@@ -5,14 +5,10 @@ It has keys of its own and lets one key in. What is managed lies below a directo
 
 from __future__ import annotations
 
-import asyncio
 import getpass
 import os
 import sys
 from pathlib import Path
-
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sandbox.endpoints import SshEndpoint
 from sandbox.errors import SandboxError
@@ -81,6 +77,8 @@ def endpoint(layout: Layout, port: int) -> SshEndpoint:
 
 async def answers(port: int) -> bool:
     """Tell whether the server greets."""
+    import asyncio  # noqa: PLC0415 - only the supervisor asks
+
     try:
         reader, writer = await asyncio.open_connection(LOOPBACK, port)
     except OSError:
@@ -95,6 +93,9 @@ async def answers(port: int) -> bool:
 
 def _key(layout: Layout, name: str) -> str:
     """Return the public half of a key, making the pair the first time; the public half last: it is looked for."""
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - slow to import, and needed once
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415 - see above
+
     private, public = layout.ssh / name, layout.ssh / f"{name}.pub"
     if not public.exists():
         key = Ed25519PrivateKey.generate()
