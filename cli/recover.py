@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cli import recover_flow
+from cli.recover_volumes import volumes
 from cli.reporting import report
 
 app = typer.Typer(help="Get volumes back from Longhorn's replica directories.", no_args_is_help=True)
@@ -46,4 +47,5 @@ def single_file(
     report(f"wrote {output}; `python3 {output} --help` tells what it can")
 
 
+app.command()(volumes)
 recover_flow.register(app)

@@ -126,13 +126,14 @@ def diagnose(
     if as_json:
         typer.echo(json.dumps(found.as_dict(), indent=2))
     else:
-        typer.echo(f"{found.state.value}: {'nothing to do' if found.healthy else '; '.join(found.reasons)}")
+        reasons = (*(["nothing to do"] if found.healthy else []), *found.reasons)
+        typer.echo(f"{found.state.value}: {'; '.join(reasons)}")
         for level in found.ladder:
             typer.echo(f"  {level.name} {level.value}")
         if found.needs_confirmation:
             for number, step in enumerate(reinstall_steps(place.settings), 1):
                 typer.echo(f"    {number}. {step}")
-    raise typer.Exit(_RECOVERED if found.healthy else _WARNINGS)
+    raise typer.Exit(_RECOVERED if found.healthy and not found.reasons else _WARNINGS)
 
 
 def climb(

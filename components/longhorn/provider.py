@@ -196,6 +196,10 @@ class LonghornDiagnosisProvider(_Rerun):
 class PvcObjectBackupProvider(_Rerun):
     """Dumps the objects into folders off the storage that they describe."""
 
+    def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> dynamic.DiffResult:
+        """Dump again when an input changed, and when a refresh found the last dump gone or damaged."""
+        return dynamic.DiffResult(changes=_changed(olds, news) or bool(olds.get("drift")), replaces=[])
+
     def read(self, id_: str, props: dict[str, Any]) -> dynamic.ReadResult:
         """Name the files that are gone or changed."""
         lost = []

@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
+from components.host.transport_local import LocalTransport
 from components.longhorn.flow.diagnosis import ControlPlaneFacts, Level, State, capture, diagnose
 from components.longhorn.flow.escalate import EscalationError, escalate, reinstall_steps
 from components.longhorn.flow.interfaces import KINDS, Cluster, Completed, Node, NodeError, Ref
-from components.longhorn.flow.inventory import Inventory, InventoryError
+from components.longhorn.flow.inventory import Inventory, InventoryError, take_inventory
 from components.longhorn.flow.journal import Evidence
 from components.longhorn.flow.steps import StopError
-from components.longhorn.flow.teardown import teardown
+from components.longhorn.flow.teardown import teardown, unfit
+from components.longhorn.flow.transport_node import TransportNode
 from components.longhorn.flow.volumes import FlowSettings
 from tests.support.fake_longhorn import NAMESPACE, managers
 from tests.support.memory_cluster import MemoryCluster
@@ -102,6 +104,8 @@ class Host:
     commands: list[str] = field(default_factory=list)
     effect: Any = None
     unreachable: bool = False
+    disk: str = '{"diskUUID":"0"}'
+    unfit: str = ""
 
     def run(self, command: Sequence[str], *, timeout: float = 60) -> Completed:  # noqa: ARG002 - the protocol's
         if self.unreachable:
@@ -110,7 +114,10 @@ class Host:
         if name == "look":
             return Completed(0, f"socket={'yes' if self.socket else 'no'}\ndata=yes\n", "")
         if name == "inventory":
-            return Completed(0, "".join(f"{size}\t{path}\n" for path, size in self.directories.items()), "")
+            disk = f"disk\t{self.disk}\n" if self.disk else ""
+            return Completed(0, disk + "".join(f"{size}\t{path}\n" for path, size in self.directories.items()), "")
+        if name == "fit":
+            return Completed(0, self.unfit, "")
         self.commands.append(name)
         if self.effect:
             self.effect(name)
@@ -328,9 +335,9 @@ def test_managers_that_stay_stop_the_teardown(plane: Plane) -> None:
     assert plane.cluster.mutations == [f"delete DaemonSet {NAMESPACE}/longhorn-manager"]
 
 
-@pytest.mark.parametrize("lacking", ["confirmation", "dump", "node", "flag"])
+@pytest.mark.parametrize("lacking", ["confirmation", "dump", "node", "flag", "runtime"])
 def test_a_teardown_without_its_conditions_touches_nothing(lacking: str, plane: Plane) -> None:
-    """LHP-005, INV-009, LHP-011, GLK-021."""
+    """LHP-005, INV-009, LHP-011, LHP-014, GLK-021."""
     broken(plane)
 
     def no_dump() -> str:
@@ -340,6 +347,8 @@ def test_a_teardown_without_its_conditions_touches_nothing(lacking: str, plane: 
         plane.hosts[2].unreachable = True
     if lacking == "flag":
         plane.cluster.add(Ref("longhorn.Setting", "deleting-confirmation-flag", NAMESPACE), {"value": "true"})
+    if lacking == "runtime":
+        plane.hosts[1].unfit = "charts.example.test has no address there\n"
     dump = no_dump if lacking == "dump" else lambda: "a dump"
     with pytest.raises((EscalationError, StopError)):
         remove(plane, confirmed=lacking != "confirmation", dump=dump)
@@ -359,6 +368,44 @@ def test_a_directory_that_disappears_stops_the_teardown(plane: Plane) -> None:
     with pytest.raises(StopError, match="node1:pvc-a-01234567 has disappeared"):
         remove(plane)
     assert len(plane.cluster.mutations) == 1
+
+
+def test_another_disk_stops_the_teardown(plane: Plane) -> None:
+    """GLK-020, LHP-052: by its identity a new Longhorn knows the disk."""
+    broken(plane)
+    before = plane.clock.tick
+
+    def tick() -> None:
+        before()
+        plane.hosts[2].disk = ""
+
+    plane.clock.tick = tick
+    with pytest.raises(StopError, match=r"node3: longhorn-disk\.cfg was .* and is gone"):
+        remove(plane)
+    assert len(plane.cluster.mutations) == 1
+
+
+def test_a_healthy_control_plane_without_its_data_is_said() -> None:
+    """LHP-010: nothing is to be done, and yet somebody should know."""
+    found = diagnose(facts(data={**THERE, "node2": False}))
+    assert found.healthy
+    assert found.reasons == ("CRITICAL: no data directory on node2 (LHP-010)",)
+
+
+def test_the_inventory_and_the_fitness_of_a_real_node(tmp_path: Path) -> None:
+    """The scripts, as they run on this machine."""
+    (tmp_path / "replicas" / "pvc-a-01234567").mkdir(parents=True)
+    (tmp_path / "longhorn-disk.cfg").write_text('{"diskUUID":"1"}\n')
+    node = TransportNode("node1", LocalTransport())
+    try:
+        found = take_inventory([node], str(tmp_path))
+        assert list(found.sizes) == [("node1", "pvc-a-01234567")]
+        assert found.disks == {"node1": '{"diskUUID":"1"}'}
+        assert take_inventory([node], str(tmp_path / "none")) == Inventory({}, frozenset({"node1"}))
+        nowhere = FlowSettings.model_validate({**SETTINGS.model_dump(), "chart_host": "nowhere.invalid"})
+        assert "nowhere.invalid has no address there" in " ".join(unfit([node], nowhere))
+    finally:
+        node.close()
 
 
 def test_the_steps_of_a_reinstall_keep_the_data_path() -> None:

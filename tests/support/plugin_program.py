@@ -39,17 +39,10 @@ class Program:
 
     def run(self, *arguments: str, check: bool = True, values: Mapping[str, Any] | None = None) -> str:
         """Run `pulumi ARGUMENTS` and return what it printed; the program finds the values in `$VALUES` (JSON)."""
-        environment = {key: value for key, value in os.environ.items() if not key.startswith(("PULUMI_", "KUBECONFIG"))}
-        environment |= self.home.environment | {
-            "PULUMI_BACKEND_URL": (self.folder / "state").as_uri(),
-            "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
-            "PULUMI_STACK": "dev",
-            "VALUES": json.dumps(values or {}),
-        }
         done = subprocess.run(
             [str(self.home.pulumi), *arguments, "--non-interactive"],
             cwd=self.folder,
-            env=environment,
+            env=self._environment(values),
             capture_output=True,
             text=True,
             check=False,
@@ -61,6 +54,29 @@ class Program:
                 f"pulumi {' '.join(arguments)} ended with {done.returncode}\n{done.stdout}{done.stderr}"
             )
         return done.stdout if check else done.stdout + done.stderr
+
+    def start(self, *arguments: str, values: Mapping[str, Any] | None = None) -> subprocess.Popen[bytes]:
+        """Start `pulumi ARGUMENTS` in a process group of its own, for tests that kill it; its output is `run.log`."""
+        with (self.folder / "run.log").open("wb") as log:
+            return subprocess.Popen(
+                [str(self.home.pulumi), *arguments, "--non-interactive"],
+                cwd=self.folder,
+                env=self._environment(values),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def _environment(self, values: Mapping[str, Any] | None) -> dict[str, str]:
+        environment = {key: value for key, value in os.environ.items() if not key.startswith(("PULUMI_", "KUBECONFIG"))}
+        return environment | {
+            **self.home.environment,
+            "PULUMI_BACKEND_URL": (self.folder / "state").as_uri(),
+            "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
+            "PULUMI_STACK": "dev",
+            "VALUES": json.dumps(values or {}),
+        }
 
     def up(self, **values: object) -> None:
         """Refresh and update."""

@@ -130,7 +130,7 @@ def _sockets(facts: ControlPlaneFacts) -> Diagnosis:
     if missing:
         why = f"no CSI socket on {', '.join(missing)}"
         return _found(facts, State.SOCKETS, (Level.L4, Level.L1), why, nodes=missing)
-    return Diagnosis(State.NONE, (), (), (), needs_confirmation=False, facts=facts)
+    return Diagnosis(State.NONE, (), (), _further(facts), needs_confirmation=False, facts=facts)
 
 
 def _found(
@@ -141,6 +141,12 @@ def _found(
     confirm: bool = False,
     nodes: tuple[str, ...] = (),
 ) -> Diagnosis:
+    about = nodes or tuple(facts.sockets)
+    return Diagnosis(state, ladder, about, (*reasons, *_further(facts)), needs_confirmation=confirm, facts=facts)
+
+
+def _further(facts: ControlPlaneFacts) -> tuple[str, ...]:
+    """Say what is worth knowing whatever the state is."""
     further = []
     if facts.stuck_deployer:
         further.append("the driver deployer waits for a manager that never answers (FM-24)")
@@ -152,8 +158,7 @@ def _found(
     lost = [name for name, there in facts.data.items() if there is False]
     if lost:
         further.append(f"CRITICAL: no data directory on {', '.join(lost)} (LHP-010)")
-    about = nodes or tuple(facts.sockets)
-    return Diagnosis(state, ladder, about, (*reasons, *further), needs_confirmation=confirm, facts=facts)
+    return tuple(further)
 
 
 _LOOK = """

@@ -193,10 +193,9 @@ def reinstall_steps(settings: FlowSettings) -> tuple[str, ...]:
     namespace = settings.longhorn_namespace
     return (
         "check that the restart of k3s (L1) was tried and is in a run's evidence",
-        "check that each node resolves the chart's host, and that the container runtime works (LHP-014)",
-        f"save longhorn-disk.cfg of each node from {settings.data_path}",
-        f"`recover teardown`: dump, managers of {namespace}, finalizers, namespace; a lost directory stops it",
+        f"`recover teardown`: it wants an address of {settings.chart_host} and an answer of Docker on each node",
+        f"it then dumps, and removes the managers of {namespace}, finalizers, namespace; lost data stops it",
         f"install the chart by its HelmChart manifest only, with defaultDataPath {settings.data_path} as before",
-        "compare longhorn-disk.cfg with what was saved",
+        f"compare longhorn-disk.cfg in {settings.data_path} of each node with what teardown's evidence holds (LHP-052)",
         "`recover restore` for the objects, `recover run` for the data",
     )

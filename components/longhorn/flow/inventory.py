@@ -1,9 +1,12 @@
-"""The replica directories of all nodes, before and after: none may go, none may shrink (INV-014)."""
+"""The replica directories of all nodes, before and after: none may go, none may shrink (INV-014).
+
+Beside them lies the disk's identity, by which a new Longhorn knows the old disk (GLK-020, LHP-052).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from .interfaces import Node, NodeError
@@ -12,7 +15,10 @@ from .node_tools import script
 __all__ = ["Inventory", "InventoryError", "take_inventory"]
 
 _LIST: Final = """
-cd "$1" 2>/dev/null || exit 0
+if [ -e "$1/longhorn-disk.cfg" ]; then
+  printf 'disk\\t%s\\n' "$(tr -d '\\n' <"$1/longhorn-disk.cfg")"
+fi
+cd "$1/replicas" 2>/dev/null || exit 0
 for directory in */; do
   [ -d "$directory" ] || continue
   printf '%s\\t%s\\n' "$(du -sk "$directory" | cut -f1)" "${directory%/}"
@@ -31,6 +37,8 @@ class Inventory:
 
     sizes: dict[tuple[str, str], int]
     nodes: frozenset[str]
+    disks: dict[str, str] = field(default_factory=dict)
+    """By node: what its longhorn-disk.cfg holds."""
 
     def compare_with(self, before: Inventory) -> None:
         """Raise InventoryError when something of ``before`` is missing or smaller; silent nodes prove nothing."""
@@ -41,6 +49,10 @@ class Inventory:
                 worse.append(f"{node}:{directory} has disappeared")
             elif now is not None and now < size:
                 worse.append(f"{node}:{directory} shrank from {size} to {now} KiB")
+        for node, disk in sorted(before.disks.items()):
+            now_disk = self.disks.get(node, "")
+            if node in self.nodes and now_disk != disk:
+                worse.append(f"{node}: longhorn-disk.cfg was {disk}, and is {now_disk or 'gone'}")
         if worse:
             raise InventoryError("; ".join(worse))
 
@@ -48,14 +60,18 @@ class Inventory:
 def take_inventory(nodes: Sequence[Node], data_path: str) -> Inventory:
     """List them. A node that does not answer is left out."""
     sizes: dict[tuple[str, str], int] = {}
+    disks: dict[str, str] = {}
     answered = set()
     for node in nodes:
         try:
-            done = node.run(script("inventory", _LIST, f"{data_path}/replicas"), timeout=_SECONDS)
+            done = node.run(script("inventory", _LIST, data_path), timeout=_SECONDS)
         except NodeError:
             continue
         answered.add(node.name)
         for line in done.out.splitlines():
             size, _, directory = line.partition("\t")
-            sizes[node.name, directory] = int(size)
-    return Inventory(sizes, frozenset(answered))
+            if size == "disk":
+                disks[node.name] = directory
+            else:
+                sizes[node.name, directory] = int(size)
+    return Inventory(sizes, frozenset(answered), disks)

@@ -52,7 +52,7 @@ _FORMAT: Final = f"""
 set -eu
 if blkid -p "$1" >/dev/null 2>&1; then echo "$1 already carries something" >&2; exit {FOREIGN}; fi
 mkfs.ext4 -q -F -U "$2" "$1"
-sync
+sync "$1"
 """
 
 
@@ -95,7 +95,8 @@ def repair_scratch(image: str, scratch: str) -> tuple[str, ...]:
     return script("repair", _REPAIR, image, scratch)
 
 
-# rsync's own status is printed, because the script's own is needed for what went wrong around it.
+# rsync's own status is printed, because the script's own is needed for what went wrong around it. Only this file system
+# is brought to the disk: all of them would wait for a share on a Longhorn that is down (BKP-061).
 _COPY: Final = f"""
 set -eu
 device=$1 image=$2 live=$3 source=$4 uuid=$5
@@ -114,7 +115,7 @@ mount "$device" "$live"
 status=0
 rsync -aHAXS --numeric-ids --exclude=/lost+found "$source/" "$live/" >/dev/null 2>"$6" || status=$?
 echo "rsync=$status"
-sync
+sync -f "$live"
 rsync -naHAXS --numeric-ids --checksum --exclude=/lost+found --out-format='%n' "$source/" "$live/" \\
   2>/dev/null | sed -e '/\\/$/d' -e 's/^/differs=/' | head -n 1000
 echo "files=$(find "$live" -xdev -type f | wc -l)"

@@ -20,6 +20,7 @@ from .decide_start import decide_start, ready_pod, verification
 from .decide_stop import Source, decide_prepare, decide_quiet
 from .engine import ActionError, PhaseRunner
 from .facts import ClusterFacts, claims_of, observe, workload_of
+from .from_dump import disagreements
 from .interfaces import ClusterError, NodeError, Ref
 from .journal import Evidence, Journal
 from .marks import COMPLETE, SELF_HEAL, SOURCE, mark_of
@@ -113,6 +114,7 @@ class Recovery:
             job.ranking = discover(world, job.volume, scanned)
             job.report.candidates = [item.as_dict() for item in job.ranking.candidates]
             job.report.warnings += job.ranking.warnings
+            problems += disagreements(job.volume, job.dumped)
             if job.ranking.best is None and pinned_source(world, job.volume, job.journal) is None:
                 problems.append(self._not_found(job))
         if problems:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 __all__ = ["Outcome", "PhaseTime", "RunReport", "VolumeReport"]
+
+_WIDTH: Final = 40
+"""Characters that a run's whole time is drawn with."""
 
 
 class Outcome(StrEnum):
@@ -91,17 +95,28 @@ class RunReport:
         """Return what a person reads at the end."""
         lines = []
         for item in self.volumes:
-            lines.append(f"{item.claim} ({item.pv_name}): {item.outcome.value}, {item.seconds:.0f} s")
+            lines.append(f"{item.claim} ({item.pv_name}): {item.outcome.value}, time to recover {item.seconds:.0f} s")
             lines += [f"  {label}: {value}" for label, value in _rows(item) if value]
             lines += [f"  warning: {warning}" for warning in item.warnings]
-            if item.timeline:
-                lines.append("  " + "  ".join(f"{step.phase} {step.seconds:.1f} s" for step in item.timeline))
+            lines += [f"  {line}" for line in _timeline(item.timeline)]
         lines += [f"still paused: {text}" for text in self.paused]
         lines += [f"evidence: {self.evidence}"] if self.evidence else []
         if self.outcome in {Outcome.RECOVERED, Outcome.WARNINGS}:
             lines.append("next: check through the application; recover the other volumes; then take a fresh dump")
         lines.append("backups and images are kept; remove them by hand when everything is verified")
         return "\n".join(lines)
+
+
+def _timeline(steps: Sequence[PhaseTime]) -> Iterator[str]:
+    """Draw each phase where it lies in the whole: when it began, how long it took."""
+    total = sum(step.seconds for step in steps)
+    begin = 0.0
+    for step in steps:
+        first = int(begin / total * _WIDTH) if total else 0
+        begin += step.seconds
+        last = max(int(begin / total * _WIDTH), first + 1) if total else 1
+        bar = ("#" * (last - first)).rjust(last).ljust(_WIDTH, ".").replace(" ", ".")[:_WIDTH]
+        yield f"{step.phase:<8} {step.seconds:>8.1f} s  [{bar}]"
 
 
 def _rows(item: VolumeReport) -> tuple[tuple[str, str], ...]:

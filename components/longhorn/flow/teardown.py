@@ -16,10 +16,11 @@ from .facts import deep, uid
 from .interfaces import KINDS, Clock, Cluster, ClusterError, Document, Node, Ref, name_of
 from .inventory import InventoryError, take_inventory
 from .journal import Evidence
+from .node_tools import script
 from .steps import Act, Delete, Done, Finalize, Patch, Step, Stop, Wait
 from .volumes import FlowSettings
 
-__all__ = ["TeardownFacts", "capture_teardown", "decide_teardown", "teardown"]
+__all__ = ["TeardownFacts", "capture_teardown", "decide_teardown", "teardown", "unfit"]
 
 _WAIT_SECONDS: Final = 300.0
 _CHART: Final = Ref("HelmChart", "longhorn-install", "kube-system")
@@ -121,7 +122,8 @@ def teardown(
 ) -> None:
     """Remove Longhorn and keep its data. ``confirmed``: a person typed the cluster's name; ``dump`` saves all objects.
 
-    Raises EscalationError without either, and when a replica directory disappears (INV-014); StopError, ClusterError.
+    Raises EscalationError without either, and where a node could not run or fetch a new Longhorn (LHP-014); StopError
+    when a replica directory disappears (INV-014); ClusterError, NodeError.
     """
     if not confirmed:
         message = "a teardown needs the cluster's name typed (LHP-005)"
@@ -131,12 +133,17 @@ def teardown(
     if silent:
         message = f"{', '.join(silent)} do not answer: without their inventory nothing is removed (LHP-011)"
         raise EscalationError(message)
+    lacking = unfit(nodes, settings)
+    if lacking:
+        message = f"Longhorn could not be installed again, so nothing is removed: {'; '.join(lacking)}"
+        raise EscalationError(message)
     try:
         where = dump()
     except Exception as error:  # what a store raises is its own; without a dump nothing is touched
         message = f"no dump, so nothing is touched: {error}"
         raise EscalationError(message) from error
     evidence.note("control plane", "L6", "dump", outcome=where)
+    evidence.note("control plane", "L6", "the disks' identities", outcome=str(before.disks))
 
     def decide() -> Step:
         try:
@@ -146,6 +153,23 @@ def teardown(
         return decide_teardown(capture_teardown(cluster, settings), settings)
 
     PhaseRunner(cluster, None, clock, evidence, "control plane", consented=True).run("L6", decide)
+
+
+_FIT: Final = """
+getent ahosts "$1" >/dev/null || echo "$1 has no address there (FM-26)"
+is_object='import json, sys; sys.exit(not isinstance(json.load(open(sys.argv[1])), dict))'
+if [ -e "$2" ] && ! python3 -c "$is_object" "$2" 2>/dev/null; then echo "$2 is no JSON object (FM-27)"; fi
+if systemctl is-enabled --quiet docker 2>/dev/null && ! docker info >/dev/null 2>&1; then
+  echo "its Docker does not answer (FM-27)"
+fi
+"""
+_DOCKER: Final = "/etc/docker/daemon.json"
+
+
+def unfit(nodes: Sequence[Node], settings: FlowSettings) -> list[str]:
+    """Say why a new Longhorn would not come up: what blocked the reinstall after the described incident (LHP-014)."""
+    asked = [(node.name, node.run(script("fit", _FIT, settings.chart_host, _DOCKER)).out) for node in nodes]
+    return [f"{name}: {line}" for name, out in asked for line in out.splitlines()]
 
 
 def _served(cluster: Cluster, kind: str, namespace: str) -> list[Document]:

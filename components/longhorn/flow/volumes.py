@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, ValidationError, model_validator
 
-from ...model import DnsLabel, Model, Quantity, Seconds, about
+from ...model import DnsLabel, HostName, Model, Quantity, Seconds, about
 
 __all__ = ["CopyMethod", "FlowSettings", "InvalidInputError", "VolumeInput", "WorkloadKind", "parse", "quantity_bytes"]
 
@@ -179,6 +179,11 @@ class FlowSettings(Model):
     )
     longhorn_namespace: DnsLabel = Field(
         default="longhorn-system", description="Longhorn's namespace.", json_schema_extra=about("LHP-020")
+    )
+    chart_host: HostName = Field(
+        default="charts.longhorn.io",
+        description="Where a reinstall fetches the chart; without its address nothing is removed.",
+        json_schema_extra=about("LHP-014, LHP-053"),
     )
     gitops_namespace: DnsLabel = Field(
         default="argocd", description="Where ArgoCD's Applications are.", json_schema_extra=about("LHR-019")

@@ -17,10 +17,12 @@ from .image_superblock import (
     INCOMPAT_META_BG,
     RO_COMPAT_SPARSE_SUPER,
     ImageError,
+    NoSuchPathError,
     Superblock,
     u16,
     u32,
 )
+from .nearest import instead
 
 __all__ = ["ROOT_INODE", "Entry", "Ext4", "ImageError", "Inode", "Piece", "Read", "Superblock"]
 
@@ -192,7 +194,10 @@ class Ext4:
         return self.content(inode, 65536)
 
     def find(self, path: str | bytes) -> Inode:
-        """Find a path from the root, through links inside the image. Raises ImageError naming the missing part."""
+        """Find a path from the root, through links inside the image.
+
+        Raises NoSuchPathError naming the missing part and what is there instead, and ImageError.
+        """
         wanted = path.encode("utf-8", "surrogateescape") if isinstance(path, str) else path
         todo = [part for part in wanted.split(b"/") if part not in {b"", b"."}]
         trail = [self.inode(ROOT_INODE)]
@@ -203,10 +208,11 @@ class Ext4:
                 trail = trail[:-1] or trail
                 continue
             if not trail[-1].is_directory:
-                raise ImageError(f"{_show(wanted)}: what stands before {_show(part)} is not a directory")
+                raise NoSuchPathError(f"{_show(wanted)}: what stands before {_show(part)} is not a directory")
             found = next((entry for entry in self.entries(trail[-1]) if entry.name == part), None)
             if found is None:
-                raise ImageError(f"{_show(wanted)}: there is no {_show(part)}")
+                known = [_show(entry.name) for entry in self.entries(trail[-1])]
+                raise NoSuchPathError(f"{_show(wanted)}: there is no {_show(part)}; {instead(_show(part), known)}")
             inode = self.inode(found.inode)
             if inode.is_link:
                 links += 1

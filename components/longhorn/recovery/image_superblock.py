@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .errors import DamagedError
+from .errors import DamagedError, Status
 
 __all__ = [
     "COMPAT_SPARSE_SUPER2",
@@ -12,6 +12,7 @@ __all__ = [
     "RO_COMPAT_SPARSE_SUPER",
     "SUPERBLOCK_BYTES",
     "ImageError",
+    "NoSuchPathError",
     "Superblock",
     "u16",
     "u32",
@@ -36,6 +37,12 @@ class ImageError(DamagedError):
 
     def __init__(self, message: str) -> None:
         super().__init__("image", message)
+
+
+class NoSuchPathError(ImageError):
+    """A path that somebody typed is not in the image; the image is sound."""
+
+    status = Status.BAD_INPUT
 
 
 @dataclass(frozen=True)

@@ -30,13 +30,9 @@ class Strip:
         """Return the JSON form."""
         return {"cells": self.cells, "wins": dict(zip(self.layers, self.wins))}
 
-    def legend(self) -> list[str]:
-        """Return a line per layer that is seen."""
-        return [
-            f"{mark_of(index)} {name}: {won / 2**20:.1f} MiB"
-            for index, (name, won) in enumerate(zip(self.layers, self.wins))
-            if won
-        ]
+    def legend(self) -> list[tuple[str, str, int]]:
+        """Return the character, the name and the bytes of each layer that is seen."""
+        return [(mark_of(index), name, won) for index, (name, won) in enumerate(zip(self.layers, self.wins)) if won]
 
 
 def mark_of(layer: int) -> str:

@@ -49,7 +49,8 @@ def scan_text(report: ScanReport) -> Iterator[str]:
         if strip:
             yield f"  owner of each 1/{len(strip.cells)} of the volume (0 is the newest layer, . is empty):"
             yield f"  [{strip.cells}]"
-            yield from (f"    {line}" for line in strip.legend())
+            yield from (f"    {mark} {name}: {size(won)}" for mark, name, won in strip.legend())
+        yield f"  next: {_next(ranking)}"
         yield ""
     for line in report.unreadable:
         yield f"not looked into: {line}"
@@ -114,6 +115,15 @@ def _ranking(ranking: Ranking) -> Iterator[str]:
         for finding in sorted(candidate.replica.findings, key=lambda finding: -finding.severity):
             if finding.severity > Severity.NOTE:
                 yield f"    {candidate.replica.name}: {finding.severity.name.lower()}: {finding}"
+
+
+def _next(ranking: Ranking) -> str:
+    if ranking.chosen:
+        where = f" on {ranking.chosen.node}" if ranking.chosen.node else ""
+        return f"merge {ranking.chosen.path} IMAGE{where}; the directory is only read"
+    if any(candidate.replica.chain for candidate in ranking.candidates):
+        return "accept a risk by its code where one is offered, or restore a backup; keep the directories"
+    return "look on the other nodes, or restore a backup; keep the directories"
 
 
 def _place(node: str, path: str) -> str:

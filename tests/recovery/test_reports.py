@@ -1,0 +1,53 @@
+"""What a person reads at the end: when each phase was, what comes next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from components.longhorn.flow.report import Outcome, PhaseTime, RunReport, VolumeReport
+from components.longhorn.recovery.command_line import main
+from components.longhorn.recovery.nearest import instead
+from tests.support.recovery_site import OLD, filled_image, write_replica
+
+
+def test_the_timeline_shows_when_each_phase_was_and_the_time_to_recover() -> None:
+    steps = [PhaseTime("backup", 10), PhaseTime("merge", 25), PhaseTime("attach", 0), PhaseTime("inject", 5)]
+    volume = VolumeReport("pvc-a", "shop/data", Outcome.RECOVERED, timeline=steps)
+    text = RunReport([volume]).text().splitlines()
+    assert text[0] == "shop/data (pvc-a): recovered, time to recover 40 s"
+    assert [line.strip() for line in text[1:5]] == [
+        f"backup       10.0 s  [{'#' * 10}{'.' * 30}]",
+        f"merge        25.0 s  [{'.' * 10}{'#' * 25}{'.' * 5}]",
+        f"attach        0.0 s  [{'.' * 35}#{'.' * 4}]",
+        f"inject        5.0 s  [{'.' * 35}{'#' * 5}]",
+    ]
+
+
+def test_a_run_in_no_time_is_drawn_too() -> None:
+    text = RunReport([VolumeReport("pvc-a", "shop/data", timeline=[PhaseTime("bind", 0)])]).text()
+    assert f"bind          0.0 s  [#{'.' * 39}]" in text
+
+
+def test_a_scan_says_what_to_do_next(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """DT-2: merge what is usable; otherwise accept, or a backup."""
+    write_replica(tmp_path / OLD, filled_image())
+    write_replica(tmp_path / OLD.replace("pvc-0", "pvc-1"), filled_image(), Error="a fault")
+    main(["scan", str(tmp_path)])
+    text = capsys.readouterr().out
+    assert f"next: merge {tmp_path / OLD} IMAGE" in text
+    assert "next: accept a risk by its code" in text
+
+
+@pytest.mark.parametrize(
+    ("wanted", "known", "said"),
+    [
+        ("app.bd", [".", "..", "app.db", "zzz"], "did you mean app.db?"),
+        ("x", ["b", "a"], "there is a, b"),
+        ("x", list("abcdefghi"), "there is a, b, c, d, e, f, ..."),
+        ("x", [".", ".."], "the directory is empty"),
+    ],
+)
+def test_a_name_that_is_not_there(wanted: str, known: list[str], said: str) -> None:
+    assert instead(wanted, known) == said
