@@ -20,6 +20,7 @@ TEST_MACHINES = {
     "gpg": "gnupg",
     # What a recovery on a machine runs.
     "rsync": "rsync",
+    "strace": "strace",
 }
 """What test machines are made of, each program with the package that brings it."""
 GATEWAY_PROGRAMS = {
@@ -32,6 +33,8 @@ GATEWAY_PROGRAMS = {
     "openssl": "openssl",
 }
 """What reads a gateway's files, for their tests."""
+LONG_TESTS = {"chromium": "chromium", "dockerd": "docker.io", "busybox": "busybox-static"}
+"""What long tests alone ask: a browser that shows the page of routes, and a daemon whose labels are read."""
 
 
 def program(name: str) -> str | None:
@@ -62,6 +65,11 @@ def provide_test_machines(report: Report) -> bool:
 def provide_gateway_programs(report: Report) -> bool:
     """Make sure that the programs that read a gateway's files are here, or say why they are not."""
     return _provide(GATEWAY_PROGRAMS, "what a gateway runs", report)
+
+
+def provide_long_tests(report: Report) -> bool:
+    """Make sure that the programs that long tests alone ask are here, or say why they are not."""
+    return _provide(LONG_TESTS, "a browser and a container daemon for the long tests", report)
 
 
 def _provide(wanted: Mapping[str, str], purpose: str, report: Report) -> bool:

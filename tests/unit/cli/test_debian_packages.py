@@ -75,6 +75,16 @@ def test_test_machines_take_only_what_is_missing(machine: Path) -> None:
     assert lines == ["installing Debian's mmdebstrap nftables, for test machines"]
 
 
+def test_long_tests_take_a_browser_and_a_daemon(machine: Path) -> None:
+    (machine / "dockerd").touch(mode=0o755)
+    lines: list[str] = []
+    assert not debian_packages.provide_long_tests(lines.append), "this apt-get brings none of them"
+    assert (machine / "log").read_text().splitlines()[-1].endswith("--no-install-recommends chromium busybox-static")
+    for name in debian_packages.LONG_TESTS:
+        (machine / name).touch(mode=0o755)
+    assert debian_packages.provide_long_tests(pytest.fail)
+
+
 def test_test_machines_need_root(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     lines: list[str] = []
