@@ -82,7 +82,7 @@ def test_what_takes_too_long_is_ended(plugin: PluginProcess, server: SshServer, 
     inputs = {"connection": server.connection, "create": f"echo $$ > {tmp_path}/pid; exec sleep 300"}
     with pytest.raises(RefusedError, match="the remote work was ended: out of time"):
         plugin.create(COMMAND, "x", inputs, timeout=3)
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 120
     # OpenSSH passes no signal on to a command of root, so it may go on there; here it is over.
     with contextlib.suppress(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)

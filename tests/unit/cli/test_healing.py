@@ -150,7 +150,7 @@ def test_processes_of_a_dead_run_are_ended_and_it_is_forgotten(
 ) -> None:
     file = remember(session, owner=None)
     assert said("ending 1 processes", clear(session))
-    assert sleeper.wait(timeout=5) == -signal.SIGTERM
+    assert sleeper.wait(timeout=60) == -signal.SIGTERM
     assert not file.exists()
 
 
@@ -187,7 +187,7 @@ def test_a_run_leaves_no_process_of_its_own_behind(session: Session) -> None:
         assert len(processes.carrying(healing.RUN_VARIABLE, mark[healing.RUN_VARIABLE])) == 1
         with pytest.raises(CommandError, match=f"process {os.getpid()}"):
             clear(session)
-    assert left.wait(timeout=5) < 0
+    assert left.wait(timeout=60) < 0
     assert clear(session) == []
 
 

@@ -122,7 +122,7 @@ def test_what_takes_too_long_is_ended_with_all_it_started(plugin: PluginProcess,
     command = f"sleep 300 & echo $! > {tmp_path}/child; wait"
     with pytest.raises(RefusedError, match="the command was ended: out of time"):
         plugin.create(COMMAND, "slow", {"create": command}, timeout=1)
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 120
     assert not Path("/proc", (tmp_path / "child").read_text().strip(), "cwd").exists()
 
 
@@ -146,5 +146,5 @@ def test_commands_end_with_the_plugin(tmp_path: Path) -> None:
         f"import pathlib\nwhile not pathlib.Path('{tmp_path}/pid').exists(): time.sleep(0.05)\n"
         "processes.end_all()\n"
     )
-    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, timeout=30)
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, timeout=120)
     assert not Path("/proc", (tmp_path / "pid").read_text().strip(), "cwd").exists()

@@ -154,7 +154,7 @@ def test_a_lock_is_held_by_one_and_the_second_is_told_that_it_waits(tmp_path: Pa
         assert is_locked(path)
         thread = threading.Thread(target=second)
         thread.start()
-        assert waits.wait(5)
+        assert waits.wait(90)
         order.append("first is done")
     thread.join()
     assert order == ["waits", "first is done", "second"]

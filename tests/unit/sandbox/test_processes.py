@@ -67,7 +67,7 @@ def test_a_launched_process_dies_with_its_parent(tmp_path: Path) -> None:
 
 def until_sleeping(path: Path) -> ProcessId:
     """Wait until the launcher has become `sleep`, so that its death signal is set."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 90
     while True:
         assert time.monotonic() < deadline
         if path.exists() and (text := path.read_text()):

@@ -6,6 +6,7 @@ import base64
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from urllib.parse import quote_plus
 
@@ -49,10 +50,18 @@ def test_nothing_is_found_where_nothing_is(tmp_path: Path) -> None:
 
 
 def test_a_secret_of_a_process_is_found() -> None:
-    sleep = [sys.executable, "-c", "import time; time.sleep(0.5)"]
-    with watched_processes() as watch:
-        subprocess.run([*sleep, SECRET], check=True)
-        subprocess.run(sleep, env={"TOKEN": SECRET.upper()}, check=True)
+    waiting = [sys.executable, "-c", "input()"]
+    with (
+        watched_processes() as watch,
+        subprocess.Popen([*waiting, SECRET], stdin=subprocess.PIPE, text=True) as one,
+        subprocess.Popen(waiting, stdin=subprocess.PIPE, text=True, env={"TOKEN": SECRET.upper()}) as other,
+    ):
+        deadline = time.monotonic() + 90
+        while not all(word.encode() in watch.text() for word in (SECRET, SECRET.upper())):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        for process in (one, other):
+            process.communicate("\n")
     scanner = Scanner({"argument": SECRET, "variable": SECRET.upper()})
     assert scanner.text("arguments", b"\n".join(watch.arguments)) == ["arguments: argument (raw)"]
     assert scanner.text("environments", b"\n".join(watch.environments)) == ["environments: variable (raw)"]

@@ -29,7 +29,7 @@ def installed(cache: Path) -> list[str]:
     return sorted(path.name for path in tools.iterdir()) if tools.exists() else []
 
 
-def eventually(condition: Callable[[], object], seconds: float = 20) -> None:
+def eventually(condition: Callable[[], object], seconds: float = 90) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited too long"
@@ -165,7 +165,7 @@ def test_an_interrupted_set_up_leaves_nothing_half_made(
     builder = go.running
     assert builder
     started[0].send_signal(name)
-    assert started[0].wait(timeout=20) != 0
+    assert started[0].wait(timeout=120) != 0
     if name is signal.SIGINT:
         assert not alive(builder)
     else:
@@ -184,7 +184,7 @@ def test_two_set_ups_at_once_build_once(
     started.append(set_up("etcd"))
     eventually(lambda: go.running)
     started.append(set_up("etcd"))
-    outputs = [process.communicate(timeout=30)[0] for process in started]
+    outputs = [process.communicate(timeout=120)[0] for process in started]
     assert [process.returncode for process in started] == [0, 0], outputs
     assert len(go.calls) == 1
     assert "another set-up is at work" in outputs[1]
