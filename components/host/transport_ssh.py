@@ -7,7 +7,7 @@ that only the SSH configuration file names is verified against the operator's kn
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -33,6 +33,7 @@ _SIGNATURES: Final = {
     "sk-ecdsa-sha2-nistp256@openssh.com": ("sk-ecdsa-sha2-nistp256@openssh.com",),
 }
 """How a server with a key of this kind signs."""
+_HARDWARE: Final = b"sk-"
 _USUAL: Final = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ssh-rsa")
 
 
@@ -184,7 +185,7 @@ async def scan_host_keys(address: str, *, port: int | None, ssh_config: str, sec
             continue  # a server counts fruitless attempts against us
         # A server without a key of this kind ends the conversation.
         absent = contextlib.suppress(asyncssh.KeyExchangeFailed, asyncssh.ConnectionLost, ConnectionResetError)
-        async with _explained(address, address, seconds):
+        async with _explained(address, seconds):
             with absent:
                 key = await asyncssh.get_server_host_key(
                     address, port or (), server_host_key_algs=list(signatures), config=config_files(ssh_config)
@@ -231,7 +232,7 @@ async def _dial(
         "passphrase": login.passphrase,
     }
     try:
-        async with _explained(place, host.address, host.connect_timeout, host.ssh_config):
+        async with _explained(place, host.connect_timeout, lambda: _hints(to, host, login)):
             options |= _keys(host, login)
             return await asyncssh.connect(to.address, to.port or (), client_factory=lambda: client, **options)
     except asyncssh.HostKeyNotVerifiable as error:
@@ -264,8 +265,24 @@ def _keys(host: RemoteHost, login: Login) -> dict[str, Any]:
     return keys
 
 
+def _hints(to: RemoteHost | JumpHost, host: RemoteHost, login: Login) -> Iterator[str]:
+    """Say what may be behind a refused login."""
+    if ignored := not_followed(host.ssh_config, host.address):
+        yield f"not followed in the SSH configuration file: {', '.join(map(str, ignored))}"
+    with contextlib.suppress(OSError, ValueError, asyncssh.Error):
+        given = {"config": config_files(host.ssh_config), "passphrase": login.passphrase} | _keys(host, login)
+        options = asyncssh.SSHClientConnectionOptions(host=to.address, **given)
+        if any(pair.algorithm.startswith(_HARDWARE) for pair in options.client_keys or ()):
+            yield (
+                "a hardware key (sk-) signs through an SSH agent only: add it with `ssh-add`, and name the agent's "
+                "socket in SSH_AUTH_SOCK, in IdentityAgent, or in agent_socket"
+            )
+
+
 @contextlib.asynccontextmanager
-async def _explained(place: str, host: str, seconds: float, ssh_config: str = "") -> AsyncIterator[None]:
+async def _explained(
+    place: str, seconds: float, hints: Callable[[], Iterable[str]] = lambda: ()
+) -> AsyncIterator[None]:
     """Limit the time, and turn what goes wrong into one sentence; a key that is not the pinned one passes."""
     try:
         async with asyncio.timeout(seconds):
@@ -275,9 +292,7 @@ async def _explained(place: str, host: str, seconds: float, ssh_config: str = ""
     except TimeoutError:
         raise UnreachableError(f"cannot reach {place}: no answer within {seconds:g} s") from None
     except asyncssh.PermissionDenied as error:
-        ignored = not_followed(ssh_config, host)
-        hint = f" (not followed in the SSH configuration file: {', '.join(map(str, ignored))})" if ignored else ""
-        raise UnreachableError(f"{place} refuses the login: {_reason(error)}{hint}") from None
+        raise UnreachableError("; ".join([f"{place} refuses the login: {_reason(error)}", *hints()])) from None
     except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError) as error:
         raise UnreachableError(
             f"the private key for {place} cannot be read: it or its passphrase is wrong ({_reason(error)})"
