@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from components.host import RemoteHost
+from components.host.agent import split
 from components.host.agent.errors import AgentError
 from components.host.agent.host import Host
+from components.host.agent.main import Agent, Caller
+from components.host.args import HostStateArgs
+from components.host.session import HostSession
+from components.host.transport_fake import FakeTransport
 from tests.support.host_machine import Driver, Machine, quick_directory, tree
 
 PACKAGES: dict[str, tuple[str, str | None]] = {
@@ -19,6 +26,7 @@ PACKAGES: dict[str, tuple[str, str | None]] = {
     "jq": ("1.6", None),
     "cron": ("3", "cron.service"),
 }
+HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKq4nYQfXgIGs8rBnyJ0J7YkQdEovnz4BpNSbUTqG0JX"
 NAMES = ["a", "b c", "d'e\"f", "g\nh", "é", "-x", "*"]
 """Names of files, for their spaces, quotes, newlines, letters and what a shell would make of them."""
 EXAMPLES = settings(
@@ -43,8 +51,8 @@ def file_entries() -> st.SearchStrategy[dict[str, Any]]:
 
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-9, 9) | texts,
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("pqr"), inner, max_size=2),
+    st.booleans() | st.integers(-9, 9) | texts,
+    lambda inner: st.lists(st.none() | inner, max_size=2) | st.dictionaries(st.sampled_from("pqr"), inner, max_size=2),
     max_leaves=4,
 )
 FILE_KINDS: dict[str, st.SearchStrategy[Any]] = {
@@ -171,6 +179,58 @@ def test_a_machine_settles(first: dict[str, Any], second: dict[str, Any]) -> Non
         fresh = Driver.on(machine)
         assert fresh.pending(second) == []
         settle(driver, {})
+
+
+class Answering(Caller):
+    """The agent itself in this process, behind a fake transport."""
+
+    def __init__(self, machine: Machine) -> None:
+        super().__init__()
+        self._told: list[dict[str, Any]] = []
+        self._agent = Agent(self)
+        self._agent._host = Host(str(machine.root), machine, system=True)
+
+    def send(self, message: dict[str, Any]) -> None:
+        self._told.append(message)
+
+    def __call__(self, request: dict[str, Any]) -> list[dict[str, Any]]:
+        self._agent.acknowledge()
+        self._told.clear()
+        return [*self._told, {"event": "result", **self._agent.answer(request)}]
+
+
+async def never() -> None:
+    """The user does not interrupt."""
+    await asyncio.Event().wait()
+
+
+@EXAMPLES
+@given(
+    st.fixed_dictionaries({}, optional={**FILE_KINDS, **SYSTEM_KINDS}),
+    st.fixed_dictionaries({}, optional={**FILE_KINDS, **SYSTEM_KINDS}),
+)
+def test_a_host_behind_a_transport_settles(first: dict[str, Any], second: dict[str, Any]) -> None:
+    """The same through a session: what was applied is neither planned nor found missing afterwards."""
+
+    async def work(root: Path) -> None:
+        answering = Answering(Machine(root, PACKAGES))
+        remote = RemoteHost(address="fake.example.test", host_key=HOST_KEY, root=str(root))
+        session = HostSession(remote, lambda: FakeTransport(answering))
+        owned: dict[str, Any] = {}
+        for desired in (first, second, {}):
+            document, blobs = split(HostStateArgs.model_validate(desired).document())
+            request = {"document": document, "resource": "role", "owned": owned, "key": "00"}
+            done = await session.apply(
+                request, blobs, planned=lambda _plan: None, progress=lambda _line: None, stop=never
+            )
+            owned = request["owned"] = done["owned"]
+            assert (await session.plan(request))["plan"]["actions"] == []
+            assert (await session.read(request))["drift"] == {}
+        await session.close()
+
+    with quick_directory() as root:
+        prepared(root)
+        asyncio.run(work(root))
 
 
 @EXAMPLES
