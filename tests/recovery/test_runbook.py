@@ -50,14 +50,17 @@ def test_part_a_brings_the_files_out(tmp_path: Path) -> None:
 
 
 def test_the_files_of_part_b_are_valid() -> None:
-    site, volumes = (yaml.safe_load(block) for block in blocks("yaml"))
+    site, chart, volumes = (yaml.safe_load(block) for block in blocks("yaml"))
     settings = read_site(site["site"]).settings
+    values = yaml.safe_load(chart["spec"]["valuesContent"])
+    assert values["defaultSettings"]["defaultDataPath"] == settings.data_path
+    assert chart["spec"]["repo"] == f"https://{settings.chart_host}"
     assert parse(volumes, settings)[0].workload_name == "web"
 
 
 def test_every_command_exists() -> None:
     commands = set(re.findall(r"\./factory recover ([a-z-]+)", TEXT))
-    assert {"single-file", "diagnose", "climb", "dump", "restore", "plan", "run"} <= commands
+    assert {"single-file", "diagnose", "climb", "teardown", "dump", "restore", "volumes", "plan", "run"} <= commands
     done = subprocess.run(
         [sys.executable, "-m", "cli", "recover", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
     )
