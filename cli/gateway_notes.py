@@ -6,7 +6,9 @@ import asyncio
 import json
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +24,12 @@ from components.host.transport_local import LocalTransport
 from components.host.transport_ssh import SshTransport
 from components.traefik_gateway import Adopt, Container, Finding, Guest, LabelModel, NotesError, Prediction
 from components.traefik_gateway.discovery import DiscoveryError, containers_from, discover
-from components.traefik_gateway.findings import abbreviated, errors
+from components.traefik_gateway.findings import abbreviated, errors, warning
+from components.traefik_gateway.notes import LIMIT
 from components.traefik_gateway.plugin import PINNED, Version, parse_version
 
 _HOST = re.compile(r"(?:(?P<user>[^@\s]+)@)?(?P<address>\[[^\]]+\]|[^:\s]+)(?::(?P<port>\d+))?")
+_ADDRESS = re.compile(r"[A-Za-z0-9_.:-]+")
 _BAD = 2
 """The exit status if something has to be resolved first."""
 
@@ -48,6 +52,8 @@ def render(labels: Path, mode: str, settings: Sequence[str], address: str | None
     """Print the gateway's labels, or with an address the file. Returns the exit status; raises InputError."""
     model, args = _model(labels), _args(mode, settings)
     if address is not None:
+        if not _ADDRESS.fullmatch(address):
+            raise InputError(f"--address {address!r} is no host name and no IP address")
         made = gateway.configuration([gateway.Machine(labels.stem, address, model, args)])
         if as_json:
             _json(made.document)
@@ -55,10 +61,14 @@ def render(labels: Path, mode: str, settings: Sequence[str], address: str | None
             _out(gateway.to_yaml(made.document))
         return _tell(made.findings[labels.stem])
     result = gateway.transform(model, args)
+    text = gateway.render(result.labels)
+    if len(text) > LIMIT:
+        said = f"these labels have {len(text)} characters, and notes hold {LIMIT}: write the file, with --address"
+        result = replace(result, findings=(*result.findings, warning("TPX-121", "", "", said)))
     if as_json:
         _json(result.as_data())
         return _BAD if result.errors else 0
-    _out(gateway.render(result.labels))
+    _out(text)
     _summary(model, result)
     return _tell(result.findings)
 
@@ -102,6 +112,7 @@ def lint(guests: Sequence[Path], plugin: str | None, block: str, *, as_json: boo
         _json([finding.as_data() for finding in prediction.findings])
     else:
         _out("".join(f"{finding}\n" for finding in prediction.findings))
+        report(f"{len(prediction.findings)} findings, {len(errors(prediction.findings))} of them errors")
     return _BAD if errors(prediction.findings) else 0
 
 
@@ -119,6 +130,7 @@ def predict(guests: Sequence[Path], plugin: str | None, block: str, html: Path |
         servers = " or ".join(urls.get((router.guest, name), name) for name in router.services)
         place = " ".join(router.urls) or router.rule
         _out(f"{router.name}  {place}  ->  {servers}  ({router.guest}, priority {router.priority})\n")
+    report(f"{len(prediction.routers)} routers, {len(prediction.services)} services")
     return _tell(prediction.findings)
 
 
@@ -172,6 +184,8 @@ def _prediction(files: Sequence[Path], plugin: str | None, block: str) -> Predic
     except ValueError as problem:
         raise InputError(f"--plugin {problem}") from None
     guests = [guest for number, file in enumerate(files) for guest in _guests(file, number)]
+    if twice := sorted(label for label, count in Counter(guest.label for guest in guests).items() if count > 1):
+        raise InputError(f"{', '.join(twice)}: given twice; give each guest once")
     return gateway.predict(guests, version, block)
 
 

@@ -167,7 +167,11 @@ def containers_from(text: str, place: str) -> list[Container]:
     try:
         return _sorted([_container(_flat(item)) for item in _list(json.loads(text))])
     except (ValueError, RecursionError) as error:
-        raise _malformed(place, str(error)) from None
+        message = (
+            f"{place}: no list of containers ({error}): write a JSON list of objects with name, labels and state, or "
+            "what `docker inspect` prints"
+        )
+        raise DiscoveryError(Reason.MALFORMED, message) from None
 
 
 def _list(document: object) -> list[object]:
@@ -181,8 +185,14 @@ def _sorted(containers: list[Container]) -> list[Container]:
 
 
 def _flat(item: object) -> object:
-    """Turn an element of ``docker inspect`` into the short form; leave everything else alone."""
-    if not isinstance(item, Mapping) or "Name" not in item:
+    """Turn an element of ``docker inspect``, or labels as a Compose file lists them, into the short form."""
+    if not isinstance(item, Mapping):
+        return item
+    labels = item.get("labels")
+    if isinstance(labels, list) and all(isinstance(label, str) for label in labels):
+        # A value may hold any number of `=` (TPX-64).
+        return {**item, "labels": {key: value for key, _, value in (label.partition("=") for label in labels)}}
+    if "Name" not in item:
         return item
 
     def inner(section: str, key: str) -> Any:  # noqa: ANN401 - checked below

@@ -82,7 +82,7 @@ def _text(guest: Guest, readings: list[Reading], block_id: str) -> Iterator[Find
         block = find_block(guest.notes, block_id) if block_id else None
         loose = loose_lines(guest.notes, block_id) if block_id else []
     except NotesError as problem:
-        yield error("TPX-134", guest.label, "", str(problem))
+        yield error("TPX-134", guest.label, "", str(problem).removesuffix(" (TPX-134)"))
         return
     for line in loose:
         said = f"line {line.number} stands outside the block {block_id}, and is mixed with it; the later one wins"

@@ -325,7 +325,7 @@ def _blocks(text: str) -> list[Block]:
         problems.append(f"line {opened[1]}: the block {opened[0]} begins, but does not end")
     if problems:
         raise NotesError(
-            f"the markers in the notes are damaged ({'; '.join(problems)}): repair or remove these lines by hand, "
-            "nothing was changed (TPX-134)"
+            f"the markers in the notes are damaged ({'; '.join(problems)}): repair or remove these lines by hand "
+            "(TPX-134)"
         )
     return blocks

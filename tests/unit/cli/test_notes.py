@@ -65,6 +65,26 @@ def test_labels_are_printed_as_a_file(labels: Path) -> None:
     assert list(as_json["http"]) == ["routers", "services"]
 
 
+def test_labels_can_be_a_list_as_in_a_compose_file(tmp_path: Path) -> None:
+    """TPX-64: only the first `=` separates; a key alone has no value."""
+    file = tmp_path / "labels.json"
+    listed = ["traefik.enable=true", "traefik.http.routers.a.rule=Query(`a=b`)", "alone"]
+    file.write_text(json.dumps([{"name": "a", "labels": listed}]), "utf-8")
+    assert ["traefik.http.routers.a.rule", "Query(`a=b`)"] in data("render", "--labels", file)["labels"]
+
+
+def test_labels_that_no_notes_can_hold_are_told_before_anybody_merges_them(tmp_path: Path) -> None:
+    """TPX-121, TPX-169: one label of a megabyte, or many routers."""
+    many = [application(f"app-{number}") for number in range(40)]
+    for containers in ([application("a", f"Host(`{'x' * 1_000_000}`)")], many):
+        file = listed(tmp_path, *containers)
+        found = data("render", "--labels", file)
+        assert found["labels"]
+        (warned,) = [one for one in found["warnings"] if one["id"] == "TPX-121"]
+        assert (warned["level"], "write the file, with --address" in warned["message"]) == ("warning", True)
+        assert "TPX-121" not in command("render", "--labels", file, "--address", "10.0.0.7")[1]
+
+
 def test_what_cannot_be_published_has_status_two(tmp_path: Path) -> None:
     clash = listed(
         tmp_path,
@@ -144,6 +164,19 @@ def test_two_guests_with_one_name_are_an_error(tmp_path: Path) -> None:
     assert command("lint", tmp_path / "one.txt", tmp_path / "two.txt")[0] == 2
 
 
+def test_one_guest_twice_is_no_clash_of_two(tmp_path: Path) -> None:
+    file = guests(tmp_path)
+    with pytest.raises(InputError, match=r"home \(106\): given twice; give each guest once"):
+        command("lint", file, file)
+
+
+def test_damaged_markers_are_told_once(tmp_path: Path) -> None:
+    notes = tmp_path / "vm.txt"
+    notes.write_text("words\n<!-- factory labels begin gateway -->\n", "utf-8")
+    status, text = command("lint", notes, "--id", "gateway")
+    assert (status, text.count("TPX-134")) == (2, 1)
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -152,7 +185,7 @@ def test_two_guests_with_one_name_are_an_error(tmp_path: Path) -> None:
         ("[1]", "must be an object"),
         ('[{"labels": {}}]', "has no name"),
         ('[{"name": "a", "labels": {"k": 1}}]', "must be an object of texts"),
-        ('[{"name": "a", "labels": ["k=v"]}]', "must be an object of texts"),
+        ('[{"name": "a", "labels": ["k=v", 1]}]', "must be an object of texts"),
         ("[" * 100_000, "labels.json"),
     ],
 )
@@ -204,6 +237,8 @@ def test_guests_that_are_none_are_refused(tmp_path: Path, content: str, said: st
 def test_wrong_words_are_refused(labels: Path) -> None:
     with pytest.raises(InputError, match=r"--plugin 'newest' is no version"):
         command("lint", labels, "--plugin", "newest")
+    with pytest.raises(InputError, match=r"--address 'a b' is no host name and no IP address"):
+        command("render", "--labels", labels, "--address", "a b")
     with pytest.raises(InputError, match=r"--adopt 'some' is none of refuse, same, all"):
         command("merge", "--labels", labels, "--notes", labels, "--adopt", "some")
     with pytest.raises(InputError, match="--host-key"):
