@@ -14,7 +14,7 @@ from components.host.credentials import Credentials
 
 from .providers import Providers
 from .settings.program import Site
-from .settings.rules import CM5_GATEWAY, PROXMOX, TRAEFIK_GATEWAY, app_needs, foundation_needs
+from .settings.rules import CM5_GATEWAY, PROXMOX, TRAEFIK_GATEWAY, app_needs, cm5_needs, foundation_needs
 
 __all__ = ["build"]
 
@@ -95,8 +95,10 @@ def _cm5_gateway(site: Site, providers: Providers, *, protect: bool) -> dict[str
         return {}
     from components.cm5_gateway import CM5Gateway  # noqa: PLC0415 - only if the section is present
 
-    # The certificate of its own authority is read by a command; its registration is a dynamic resource.
-    packages = ["factory", *(["command"] if args.local_ca else []), *(["python"] if args.registration else [])]
+    needed = cm5_needs(dict(site.settings)).get(CM5_GATEWAY, [])
+    # The certificate of an authority on the device is read by a command; the registration is a dynamic resource.
+    reads = args.local_ca is not None and not needed
+    packages = ["factory", *needed, *(["command"] if reads else []), *(["python"] if args.registration else [])]
     built = CM5Gateway(
         "cm5",
         args,

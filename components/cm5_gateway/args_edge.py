@@ -1,5 +1,6 @@
 """What the gateway serves to the LAN: nginx, Traefik with its certificates, and the LAN's DNS."""
 
+from enum import StrEnum
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
@@ -8,7 +9,7 @@ from ..model import DnsLabel, HostName, HttpUrl, Model, Port, about
 from .args_containers import ContainerImage
 from .args_values import EnvName, Ipv4, SecretName
 
-__all__ = ["AcmeArgs", "AdguardArgs", "LocalCaArgs", "NginxArgs", "TraefikArgs"]
+__all__ = ["AcmeArgs", "AdguardArgs", "Keeper", "LocalCaArgs", "NginxArgs", "TraefikArgs"]
 
 UrlPath = Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9._~/-]*$")]
 Email = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$")]
@@ -76,10 +77,24 @@ class TraefikArgs(Model):
     )
 
 
+class Keeper(StrEnum):
+    """Where the key of an authority is made and kept. It never leaves that place."""
+
+    DEVICE = "device"
+    """On the gateway, whose timer renews the certificate."""
+    VAULT = "vault"
+    """In Vault; `up` renews the certificate, so somebody has to run it within `renew_before_days`."""
+
+
 class LocalCaArgs(Model):
-    """An authority of the gateway's own for its `.local` name; its key is made once on the device and stays there."""
+    """An authority of the gateway's own for its `.local` name; its key is made once and stays where it was made."""
 
     name: CommonName = Field(description="Name that clients see.", json_schema_extra=about("CM5-14, CM5-178"))
+    keeper: Keeper = Field(
+        default=Keeper.DEVICE,
+        description="Where its key is made and kept: `device`, or `vault`. Another one is another authority.",
+        json_schema_extra=about("CM5-183, CM5-214"),
+    )
     authority_days: int = Field(
         default=3650,
         ge=365,
@@ -96,7 +111,7 @@ class LocalCaArgs(Model):
     renew_before_days: int = Field(
         default=30,
         ge=1,
-        description="The device renews it by itself when it has only so long left.",
+        description="It is renewed when it has only so long left: by the device itself, or from Vault by `up`.",
         json_schema_extra=about("CM5-178", unit="days"),
     )
 

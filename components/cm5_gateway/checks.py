@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 
 from ..host.checks import HostCheck
 from .args_cloud import CloudArgs
+from .args_edge import Keeper
 from .gateway import Gateway
-from .render_edge import AUTHORITY_FILE, authority_directory, rewrites
+from .render_edge import AUTHORITY_FILE, authority_directory, rewrites, site_certificate
 from .role import shell
 
 __all__ = ["as_data", "checklist", "wan_checklist"]
@@ -18,6 +19,7 @@ __all__ = ["as_data", "checklist", "wan_checklist"]
 _EMPTY_REPLY: Final = 52
 """How curl ends when the server closes the connection without an answer."""
 _UNAUTHORIZED: Final = 401
+_DAY: Final = 24 * 60 * 60
 
 _CODE: Final = ("curl", "-sS", "-o", "/dev/null", "-m", "8", "-w", "%{http_code}")
 _EXACTLY: Final = 'expected=$1; shift; found=$("$@"); echo "$found"; [ "$found" = "$expected" ]'
@@ -196,12 +198,22 @@ def _lan(gateway: Gateway) -> Iterator[tuple[str, HostCheck]]:
         ),
     )
     if local_ca is not None:
+        on_device = local_ca.keeper is Keeper.DEVICE
+        renewal = f"systemctl status {gateway.product}-local-ca" if on_device else "run `./factory up`: it renews"
+        half = str(local_ca.renew_before_days * _DAY // 2)
+        yield (
+            "CM5-178-renewed-in-time",
+            HostCheck(
+                command=("openssl", "x509", "-in", site_certificate(gateway), "-noout", "-checkend", half),
+                likely_cause=renewal,
+            ),
+        )
         yield (
             "CM5-228-local-certificate",
             HostCheck(
                 command=shell(_TLS, at, name, f"-CAfile {authority}"),
                 contains=local_ca.name,
-                likely_cause=f"systemctl status {gateway.product}-local-ca; clients: install the authority (CM5-248)",
+                likely_cause=f"{renewal}; clients: install the authority (CM5-248)",
             ),
         )
 

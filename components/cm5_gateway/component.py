@@ -2,21 +2,25 @@
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pulumi
 
 from ..host import Credentials, HostFacts, HostState
 from ..options import child_options
 from .args import LOGIN_SECRETS, CM5GatewayArgs
+from .args_edge import Keeper
 from .checks import as_data, checklist, wan_checklist
 from .formats import digest
 from .gateway import Facts, Gateway
 from .hub import Identity
 from .preconditions import preconditions
 from .render import roles
-from .render_edge import AUTHORITY_FILE, authority_directory
+from .render_edge import AUTHORITY_FILE, VAULT_AUTHORITY, VAULT_SITE, authority_directory
 from .role import Role, SecretFile
+
+if TYPE_CHECKING:
+    from .vault_ca import VaultAuthority
 
 __all__ = ["CM5Gateway"]
 
@@ -76,6 +80,9 @@ class CM5Gateway(pulumi.ComponentResource):
             credentials=credentials,
             opts=child_options(self, opts),
         )
+        kept = _in_vault(name, gateway, child_options(self, opts), protect=protect)
+        if kept is not None:
+            given |= {VAULT_AUTHORITY: kept.certificate, VAULT_SITE: kept.site}
         planned, states = roles(gateway), dict[str, HostState]()
         contents = {role: _contents(plan, given) for role, plan in planned.items()}
         for role, plan in planned.items():
@@ -97,7 +104,9 @@ class CM5Gateway(pulumi.ComponentResource):
         file = planned["compose"].desired.files[gateway.compose_file]
         compose = file.content or contents["compose"][gateway.compose_file]
         connected = child_options(self, opts, after=[states["tls"]] if "tls" in states else [])
-        authority = _authority(name, gateway, credentials, connected) if "tls" in states else None
+        authority = kept.certificate if kept else None
+        if authority is None and "tls" in states:
+            authority = _authority(name, gateway, credentials, connected)
         self._expose(gateway, pulumi.Output.from_input(compose), authority)
 
     def _expose(self, gateway: Gateway, compose: pulumi.Output[str], authority: pulumi.Output[str] | None) -> None:
@@ -124,6 +133,18 @@ class CM5Gateway(pulumi.ComponentResource):
             "checks": self.checks,
         }
         return {name: value for name, value in found.items() if value is not None}
+
+
+def _in_vault(
+    name: str, gateway: Gateway, opts: pulumi.ResourceOptions, *, protect: bool | None
+) -> "VaultAuthority | None":
+    """Make the authority in Vault, if it is kept there."""
+    args, host = gateway.args.local_ca, gateway.mdns_name
+    if args is None or host is None or args.keeper is not Keeper.VAULT:
+        return None
+    from .vault_ca import VaultAuthority  # noqa: PLC0415 - a gateway with an authority of its own needs no Vault
+
+    return VaultAuthority(f"{name}.authority", args, product=gateway.product, host=host, protect=protect, opts=opts)
 
 
 def _register(

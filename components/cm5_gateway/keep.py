@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from .args_edge import Keeper
 from .gateway import Gateway
 from .render_edge import authority_directory, site_certificate
 
@@ -11,7 +12,7 @@ __all__ = ["described", "kept", "manifest"]
 def kept(gateway: Gateway) -> tuple[str, ...]:
     """List the paths: the authority, the store of public certificates, the data of the containers, the public name."""
     args, paths = gateway.args, set[str]()
-    if args.local_ca is not None:
+    if args.local_ca is not None and args.local_ca.keeper is Keeper.DEVICE:
         paths |= {authority_directory(gateway), site_certificate(gateway)}
     if args.traefik.acme is not None:
         paths.add(f"{gateway.config_dir}/traefik/acme")

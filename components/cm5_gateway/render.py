@@ -1,9 +1,10 @@
 """All roles of a gateway, in an order in which none waits for a later one. Pure."""
 
+from .args_edge import Keeper
 from .gateway import Gateway
 from .render_base import common, docker, go, log_rotation, mdns
 from .render_containers import compose, container, host_service
-from .render_edge import adguard, frontend, local_ca, nginx, traefik
+from .render_edge import adguard, frontend, local_ca, nginx, traefik, vault_certificate
 from .render_network import dhcp, firewall, network
 from .render_storage import disk, on_disk
 from .role import Role
@@ -30,7 +31,8 @@ def roles(gateway: Gateway) -> dict[str, Role]:
         found["mdns"] = mdns(gateway, gateway.mdns_name)
     found["docker"] = docker(gateway)
     if args.local_ca is not None and gateway.mdns_name is not None:
-        found["tls"] = local_ca(gateway, args.local_ca, gateway.mdns_name)
+        on_device = args.local_ca.keeper is Keeper.DEVICE
+        found["tls"] = local_ca(gateway, args.local_ca, gateway.mdns_name) if on_device else vault_certificate(gateway)
     configured = _containers(gateway)
     found |= {f"container-{name}": role for name, role in configured.items()}
     if gateway.frontend is not None:

@@ -1,5 +1,6 @@
 """What the LAN is served: certificates, Traefik, nginx with its static files, and AdGuard's DNS (sections 6.6, 6.7)."""
 
+from operator import itemgetter
 from typing import Any, Final
 
 from ..host.args import DirectoryArgs, FileArgs, HostStateArgs, PackageArgs, StepArgs, UnitArgs
@@ -13,6 +14,8 @@ from .role import Role, SecretFile, shell
 __all__ = [
     "ADGUARD_SCHEMA",
     "AUTHORITY_FILE",
+    "VAULT_AUTHORITY",
+    "VAULT_SITE",
     "adguard",
     "authority_directory",
     "frontend",
@@ -22,11 +25,15 @@ __all__ = [
     "rewrites",
     "site_certificate",
     "traefik",
+    "vault_certificate",
 ]
 
 ADGUARD_SCHEMA: Final = 28
 """Layout of AdGuard Home's file that is written here; newer programs read it and convert their copy."""
 AUTHORITY_FILE: Final = "ca.crt"
+VAULT_AUTHORITY: Final = "vault: certificate of the authority"
+VAULT_SITE: Final = "vault: certificate of the local name"
+"""What Vault gives, named as no secret of a stack can be."""
 _STAGING: Final = "https://acme-staging-v02.api.letsencrypt.org/directory"
 _PRODUCTION: Final = "https://acme-v02.api.letsencrypt.org/directory"
 _DYNAMIC: Final = "/etc/traefik/dynamic"
@@ -90,6 +97,27 @@ def local_ca(gateway: Gateway, args: LocalCaArgs, host: str) -> Role:
         ),
         after=("common",),
         protect=True,
+    )
+
+
+def vault_certificate(gateway: Gateway) -> Role:
+    """Put the local name's certificate into its place, which Vault has issued; its authority's beside the data."""
+    directory, served = authority_directory(gateway), site_certificate(gateway)
+    authority = f"{directory}/{AUTHORITY_FILE}"
+    return Role(
+        HostStateArgs(
+            directories={
+                directory: DirectoryArgs(),
+                f"{gateway.config_dir}/traefik": DirectoryArgs(),
+                f"{gateway.config_dir}/traefik/dynamic": DirectoryArgs(mode="0750"),
+            },
+            files={authority: FileArgs(), served: FileArgs(mode="0600", secret=True)},
+        ),
+        after=("common",),
+        secret_files={
+            authority: SecretFile(frozenset({VAULT_AUTHORITY}), itemgetter(VAULT_AUTHORITY), public=True),
+            served: SecretFile(frozenset({VAULT_SITE}), itemgetter(VAULT_SITE)),
+        },
     )
 
 

@@ -13,6 +13,7 @@ from components.app_stack.app import App
 from components.app_stack.args import AppStackArgs, Delivery
 from components.app_stack.platform import PlatformArgs
 from components.cm5_gateway import CM5GatewayArgs, Gateway, GatewayError
+from components.cm5_gateway.args_edge import Keeper
 from components.host.claims import conflicts as contested
 from components.host.machine_args import LOGIN_SECRETS, MachineArgs
 from components.host.remote_host import Sudo
@@ -37,6 +38,7 @@ __all__ = [
     "Draft",
     "app_needs",
     "check",
+    "cm5_needs",
     "foundation_needs",
     "gateway_needs",
     "needs",
@@ -101,7 +103,7 @@ def check(draft: Draft) -> Iterator[Problem]:
 def needs(valid: Mapping[str, Any]) -> dict[str, list[str]]:
     """Which connections the declared sections need, each with the keys that need it."""
     found: dict[str, list[str]] = {}
-    by_key = foundation_needs(valid) | gateway_needs(valid) | longhorn_needs(valid)
+    by_key = foundation_needs(valid) | gateway_needs(valid) | longhorn_needs(valid) | cm5_needs(valid)
     by_key |= {f"apps.{name}": app_needs(app) for name, app in valid.get("apps", {}).items()}
     for key, connections in by_key.items():
         for connection in connections:
@@ -128,6 +130,13 @@ def gateway_needs(valid: Mapping[str, Any]) -> dict[str, list[str]]:
     reads = gateway is not None and gateway.plugin is not None
     wanted = (("proxmox", valid.get("proxmox") is not None), ("traefik_gateway", reads))
     return {section: [section] for section, needed in wanted if needed}
+
+
+def cm5_needs(valid: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Which connections the home-automation gateway needs: Vault, where that keeps its authority."""
+    args: CM5GatewayArgs | None = valid.get(CM5_GATEWAY)
+    in_vault = args is not None and args.local_ca is not None and args.local_ca.keeper is Keeper.VAULT
+    return {CM5_GATEWAY: ["vault"]} if in_vault else {}
 
 
 def longhorn_needs(valid: Mapping[str, Any]) -> dict[str, list[str]]:

@@ -19,6 +19,7 @@ STATE = "factory-host:index:HostState"
 FACTS = "factory-host:index:HostFacts"
 GATEWAY = "factory:cm5:CM5Gateway"
 REGISTRATION = "pulumi-python:dynamic/factory:GatewayRegistration"
+PKI = "vault:pkiSecret/secretBackend"
 COMMAND = "command:remote:Command"
 COMPOSE_FILE = "/opt/data/docker-compose.yml"
 
@@ -30,16 +31,24 @@ def cheap_marks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def computed(type_: str, _name: str, _inputs: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {"stdout": "PEM OF THE AUTHORITY\n"} if type_ == COMMAND else {}
+    outputs = {
+        COMMAND: {"stdout": "PEM OF THE AUTHORITY\n"},
+        f"{PKI}RootCert:SecretBackendRootCert": {"certificate": "PEM OF VAULT'S AUTHORITY"},
+        f"{PKI}Cert:SecretBackendCert": {"privateKey": "KEY OF THE NAME", "certificate": "PEM OF THE NAME"},
+    }
+    return outputs.get(type_, {})
 
 
 def graph_of(args: CM5GatewayArgs, **options: Any) -> Graph:
+    vault = options.pop("vault", False)
     secrets = options.pop("secrets", {key: value for key, value in SECRETS.items() if key in args.secrets})
 
     def program() -> dict[str, Any]:
         import pulumi_command  # noqa: PLC0415 - only the authority needs it
+        import pulumi_vault  # noqa: PLC0415 - only an authority in Vault needs it
 
         providers = [FactoryProvider("factory"), pulumi_command.Provider("command")]
+        providers += [pulumi_vault.Provider("vault", address="https://vault.example.test")] if vault else []
         opts = pulumi.ResourceOptions(providers=providers)
         return CM5Gateway("cabin", args, secrets=secrets, opts=opts, **options).outputs()
 
@@ -272,3 +281,31 @@ def test_the_gateway_is_registered_last_and_with_its_own_identity() -> None:
     assert [each for each in states(graph).values() if graph.waits_for(each, node)] == []
     assert graph_of(gateway_args()).all(REGISTRATION) == ()
     assert graph_of(gateway_args(cloud={"registration": {}, "enabled": False})).all(REGISTRATION) == ()
+
+
+def test_an_authority_in_vault_leaves_no_key_on_the_device() -> None:
+    """CM5-178, CM5-183, CM5-214, CM5-268, CM5-275: made and kept there, limited to its domain, renewed in time."""
+    graph = graph_of(gateway_args(local_ca={"keeper": "vault", "renew_before_days": 40}), vault=True, protect=True)
+    root = graph.one(f"{PKI}RootCert:SecretBackendRootCert")
+    assert (root.get("type"), root.get("permittedDnsDomains"), root.get("commonName")) == (
+        "internal",
+        ["local"],
+        "Cabin Local CA",
+    )
+    role = graph.one(f"{PKI}Role:SecretBackendRole")
+    assert (role.get("allowedDomains"), role.get("allowSubdomains")) == (["cabin.local"], False)
+    leaf = graph.one(f"{PKI}Cert:SecretBackendCert")
+    assert (leaf.get("autoRenew"), leaf.get("minSecondsRemaining")) == (True, 40 * 86400)
+    assert graph.waits_for(leaf, root)
+    protected = {node.type for node in graph if node.protect} - {STATE}
+    assert protected == {"vault:index/mount:Mount", root.type}
+    tls = states(graph)["tls"]
+    files = tls.get("desired.files")
+    site = files["/opt/data/config/traefik/dynamic/site.pem"]
+    assert (site["mode"], site["content"]) == ("0600", {"secret": "KEY OF THE NAME\nPEM OF THE NAME\n"})
+    assert files["/opt/data/authority/ca.crt"]["content"] == "PEM OF VAULT'S AUTHORITY\n"
+    assert graph.exports["local_ca_certificate"] == "PEM OF VAULT'S AUTHORITY\n"
+    assert graph.all(COMMAND) == ()
+    assert "steps" not in tls.get("desired")
+    assert "units" not in tls.get("desired")
+    assert "KEY OF THE NAME" not in render(graph)

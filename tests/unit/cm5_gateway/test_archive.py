@@ -160,6 +160,8 @@ def test_data_and_keys_are_kept_and_nothing_that_up_makes() -> None:
         "/opt/data/config/traefik/dynamic/site.pem",
         "/opt/data/mosquitto",
     )
+    in_vault = kept(Gateway.of(gateway_args(local_ca={"keeper": "vault"})))
+    assert [path for path in in_vault if "authority" in path or "site.pem" in path] == []
     assert kept(Gateway.of(classic())) == ("/home/cabin/domain.txt", "/opt/data/config/traefik/acme")
 
 

@@ -97,6 +97,13 @@ def test_a_mistake_is_refused_by_name(changes: dict[str, Any], said: str) -> Non
     assert said in refusal(**changes)
 
 
+def test_an_authority_in_vault_is_read_from_there() -> None:
+    """What the device's own needs of the connection, Vault's does not."""
+    args = gateway_args(local_ca={"keeper": "vault"}, connection={"user": None})
+    assert args.connection is not None
+    assert "local_ca.keeper" in refusal(local_ca={"keeper": "laptop"})
+
+
 def test_all_mistakes_of_a_part_are_told_at_once() -> None:
     said = refusal(wan_domain_default="x.acme.com", lan={"resolvers": ["10.0.1.1"]}, mdns=None)
     assert all(part in said for part in ("placeholder", "lan.resolvers", "local_ca certifies"))

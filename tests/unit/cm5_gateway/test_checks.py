@@ -25,6 +25,7 @@ WAN = wan_checklist(GATEWAY)
     "id_",
     [
         "CM5-168",
+        "CM5-178",
         "CM5-202",
         "CM5-209",
         "CM5-216",
@@ -177,6 +178,16 @@ def test_a_closed_connection_is_what_the_lan_must_get(machine: Machine) -> None:
     for status, passes in ((52, True), (0, False), (7, False), (28, False)):
         machine.answers("curl", "", status)
         assert machine.passes(check) is passes
+
+
+def test_who_renews_is_told() -> None:
+    """CM5-178: the device's own timer, or whoever runs `up`."""
+    in_vault = checklist(Gateway.of(gateway_args(local_ca={"keeper": "vault"})))["CM5-178-renewed-in-time"]
+    assert "run `./factory up`" in in_vault.likely_cause
+    on_device = CHECKS["CM5-178-renewed-in-time"]
+    assert "systemctl status cabin-local-ca" in on_device.likely_cause
+    assert on_device.command is not None
+    assert on_device.command[-1] == str(15 * 86400)
 
 
 @pytest.mark.parametrize(("device", "passes"), [("eth0", True), ("eth1", False)])
