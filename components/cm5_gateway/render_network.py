@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from ..host.args import ConfirmArgs, FileArgs, HostStateArgs, LinkArgs, PackageArgs, StepArgs, UnitArgs
-from ..host.args_services import Sections, Stage
+from ..host.args_services import Sections
 from .args_containers import Place
 from .args_network import DeviceSegmentArgs
 from .formats import template
@@ -31,8 +31,12 @@ def network(gateway: Gateway, segment: DeviceSegmentArgs) -> Role:
     files = {
         f"{_NETWORKD}/10-{lan.interface}.network": _networkd(
             {"Match": {"MACAddress": lan.mac}},
-            # Its DNS servers are not taken over: the LAN's may be this gateway, which answers with its own address.
-            {"Network": {"DHCP": "ipv4", "LinkLocalAddressing": "ipv6"}, "DHCPv4": {"UseDNS": "no"}},
+            {
+                "Network": {"DHCP": "ipv4", "LinkLocalAddressing": "ipv6"},
+                # Known to the LAN's DHCP by the hardware address, as to most managers before: the address stays.
+                # Its DNS servers are not taken over: the LAN's may be this gateway, which answers with its own address.
+                "DHCPv4": {"ClientIdentifier": "mac", "UseDNS": "no"},
+            },
         ),
         f"{_NETWORKD}/20-{segment.interface}.network": _networkd(
             {"Match": {"MACAddress": segment.mac}},
@@ -77,12 +81,12 @@ def network(gateway: Gateway, segment: DeviceSegmentArgs) -> Role:
                     }
                 ),
             },
+            # Before systemd-networkd starts: an ending manager may take its address along.
             steps=_preconditions(gateway, segment)
             | {
                 f"stop-{unit.removesuffix('.service')}": StepArgs(
                     run=("systemctl", "stop", unit),
                     only_if=("systemctl", "is-active", "--quiet", unit),
-                    stage=Stage.FINISH,
                 )
                 for unit in _OTHER_MANAGERS
             },

@@ -72,7 +72,7 @@ class Disk:
         """Show it in a machine's folder of devices, now and whenever its partitions may have changed."""
         self._folder = folder
         self._done.clear()
-        self._show()
+        self._read_table()
         events = _closings(folder / Path(self.path).name)
         self._watching = threading.Thread(target=self._watch, args=[events], daemon=True)
         self._watching.start()
@@ -88,11 +88,12 @@ class Disk:
         while not self._done.is_set():
             if select.select([events], [], [], _PERIOD)[0]:
                 os.read(events, _EVENT_BYTES)
-                _run("partx", "--update", self.path, check=False)
-                self._show()
+                self._read_table()
         os.close(events)
 
-    def _show(self) -> None:
+    def _read_table(self) -> None:
+        """Have the kernel know the partitions, and the machine their device files."""
+        _run("partx", "--update", self.path, check=False)
         assert self._folder is not None
         whole = Path("/sys/class/block", Path(self.path).name)
         for device in [whole, *whole.glob(f"{whole.name}p*")]:

@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from components.cm5_gateway import CM5GatewayArgs, Gateway
 from components.cm5_gateway.checks import wan_checklist
 from components.cm5_gateway.machine import machine_of
+from components.cm5_gateway.render import roles
 from components.host.checks import judge
 from tests.support.apt_repository import Package, signer, write_repository
 from tests.support.gateway import GATEWAY, SECRETS, merged
 from tests.support.gateway_site import DEVICE_MAC, LAN_MAC, SEGMENT_MAC, GatewayMachine, gateway_site
 from tests.support.managed_host import ManagedHost
 from tests.support.plugin_program import Program
+from tests.support.project import Project
 from toolchain.paths import ROOT
 
 __all__ = ["Device", "gateway_device"]
@@ -62,6 +64,7 @@ class Device:
     machine: GatewayMachine
     program: Program
     signing_key: str
+    secrets: dict[str, str] = field(default_factory=lambda: dict(SECRETS))
 
     def args(self, **changes: Any) -> dict[str, Any]:
         """Describe the gateway; a keyword changes a section in depth."""
@@ -90,11 +93,30 @@ class Device:
 
     def values(self, **changes: Any) -> dict[str, Any]:
         """Write what the program is given."""
-        return {"args": self.args(**changes), "secrets": {**SECRETS, "private_key": self.machine.keys.private_key}}
+        return {"args": self.args(**changes), "secrets": {**self.secrets, "private_key": self.machine.keys.private_key}}
 
     def up(self, **changes: Any) -> None:
         """Refresh and update."""
         self.program.up(**self.values(**changes))
+
+    def stack(self, folder: Path, name: str, **changes: Any) -> Project:
+        """Make a checkout with a sandbox's stack of that name, which is the gateway, and has its secrets."""
+        state = folder / "sandbox-state"
+        state.mkdir()
+        project = Project.copy_to(folder / "checkout", folder / "state")
+        project.environment = {"PULUMI_BACKEND_URL": state.as_uri(), "PULUMI_CONFIG_PASSPHRASE": name}
+        config = {
+            "pulumi:disable-default-providers": ["*"],
+            "factory:environment": "sandbox",
+            "factory:sandbox": {"mode": "vms", "state_url": state.as_uri(), "target_revision": "sandbox"},
+            "factory:cm5_gateway": self.args(**changes),
+        }
+        project.configure(name, {"config": config})
+        project.pulumi(name, "stack", "init", name)
+        given = self.values()["secrets"].items()
+        options = [word for key, value in given for word in ("--secret", f"host_secrets.cm5_gateway.{key}={value}")]
+        project.pulumi(name, "config", "set-all", "--stack", name, "--path", *options)
+        return project
 
     def refused(self, **changes: Any) -> str:
         """Refresh and update, which must fail; return what was said."""
@@ -108,6 +130,15 @@ class Device:
         """Preview with refresh; return what would be done to each role."""
         found = self.program.steps(**self.values(**changes))
         return {name.removeprefix("cabin."): what for name, what in found.items()}
+
+    def roles(self) -> list[str]:
+        """Name the roles, each after those it waits for."""
+        return list(roles(Gateway.of(CM5GatewayArgs.model_validate(self.args()))))
+
+    def forget(self) -> None:
+        """Throw the state of the stack away."""
+        self.program.run("stack", "rm", "--force", "--yes")
+        self.program.run("stack", "init", "dev")
 
     def outputs(self) -> Mapping[str, Any]:
         """Return the gateway's outputs."""

@@ -42,19 +42,23 @@ echo ready
 exec sleep infinity
 """
 _SEGMENT = "ip link set lo up && echo ready && exec sleep infinity"
-# How the bare system has its LAN address before anything manages it: by a service that a gateway switches off.
+# How the bare system has its LAN address: by a daemon that a gateway switches off, and that takes the address along.
 _FIRST_MANAGER = """\
 [Unit]
 Description=The LAN's address as the image brings it
 
 [Service]
-Type=oneshot
-RemainAfterExit=yes
-ExecStart=ip link set eth0 up
-ExecStart=ip address replace {address} dev eth0
+ExecStart=/usr/local/sbin/first-manager {address}
 
 [Install]
 WantedBy=multi-user.target
+"""
+_FIRST_MANAGER_PROGRAM = """\
+#!/bin/sh
+trap 'ip address flush dev eth0 scope global; exit 0' TERM
+ip link set eth0 up
+ip address replace "$1" dev eth0
+while :; do sleep infinity & wait $!; done
 """
 
 
@@ -216,10 +220,13 @@ def _seed(folder: Path, address: str) -> Path:
     """Write what the bare system has: a source of packages, and a manager of its own for the LAN's address."""
     sources, units = folder / "etc/apt/sources.list.d", folder / "usr/lib/systemd/system"
     wanted = folder / "etc/systemd/system/multi-user.target.wants"
-    for directory in (sources, units, wanted):
+    programs = folder / "usr/local/sbin"
+    for directory in (sources, units, wanted, programs):
         directory.mkdir(parents=True)
     (sources / "debian.list").write_text(f"deb [trusted=yes] file:{SHELF} ./\n")
     (units / "dhcpcd.service").write_text(_FIRST_MANAGER.format(address=address))
+    (programs / "first-manager").write_text(_FIRST_MANAGER_PROGRAM)
+    (programs / "first-manager").chmod(0o755)
     (wanted / "dhcpcd.service").symlink_to("/lib/systemd/system/dhcpcd.service")
     return folder
 
