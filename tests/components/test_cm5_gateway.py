@@ -309,3 +309,12 @@ def test_an_authority_in_vault_leaves_no_key_on_the_device() -> None:
     assert "steps" not in tls.get("desired")
     assert "units" not in tls.get("desired")
     assert "KEY OF THE NAME" not in render(graph)
+
+
+@pytest.mark.parametrize("staging", [True, False])
+def test_the_staging_authority_is_never_used_in_silence(staging: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CM5-217"""
+    said: list[str] = []
+    monkeypatch.setattr(pulumi.log, "warn", lambda message, *_: said.append(message))
+    graph_of(gateway_args(traefik={"acme": {"use_staging": staging}}))
+    assert ["staging authority" in each for each in said] == ([True] if staging else [])
