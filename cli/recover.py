@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from cli import recover_flow
-from cli.recover_volumes import volumes
+from cli.recover_flow import plan, run
+from cli.recover_objects import dump, restore, volumes
+from cli.recover_plane import climb, diagnose, teardown
 from cli.reporting import report
 
 app = typer.Typer(help="Get volumes back from Longhorn's replica directories.", no_args_is_help=True)
@@ -47,5 +48,5 @@ def single_file(
     report(f"wrote {output}; `python3 {output} --help` tells what it can")
 
 
-app.command()(volumes)
-recover_flow.register(app)
+for _command in (volumes, plan, run, diagnose, climb, teardown, dump, restore):
+    app.command()(_command)

@@ -8,9 +8,10 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from cli import recover_flow
-from cli.errors import InputError
+from cli import recover_opening
+from cli.errors import CommandError, InputError
 from cli.recover import app
+from components.longhorn.flow import dump, opening
 from tests.components.test_longhorn import SITE
 from tests.support.recovery_site import PV, volume
 
@@ -29,7 +30,7 @@ def nothing_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_given: object, **_named: object) -> None:
         pytest.fail("something was opened")
 
-    monkeypatch.setattr(recover_flow, "_opened", refuse)
+    monkeypatch.setattr(recover_opening, "opened", refuse)
 
 
 def refused(*arguments: str) -> str:
@@ -73,3 +74,13 @@ def test_bad_volumes_are_named_all_together(files: tuple[str, str], tmp_path: Pa
     assert "[0].pv_name" in text
     assert "[1].namespace" in text
     assert "cannot be read" in refused("plan", str(tmp_path / "none.yaml"), "--site", files[0])
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "open_cluster", lambda _path, _context: object())
+    monkeypatch.setattr(
+        dump, "collect", lambda _cluster, _now: dump.Dump({"PersistentVolume": ({"metadata": {}},)}, {})
+    )
+    result = CliRunner().invoke(app, ["dump", "--folder", "/proc/none"])
+    assert isinstance(result.exception, CommandError), result.output
+    assert "/proc/none" in str(result.exception)
