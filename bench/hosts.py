@@ -9,6 +9,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
@@ -31,6 +32,14 @@ LATENCIES = (20, 80)
 """Milliseconds added to a round trip."""
 MANY = (5, 20)
 _SECONDS = 600
+_PATIENCE = 60
+"""Seconds after which a program is not run once more in a place, whatever number of runs is asked for."""
+_IN_ALL = 480
+"""Seconds after which no other program begins, but on one near machine."""
+_FACTOR_PER_MILLISECOND = 1 / 8
+_FACTOR_PER_HOST = 1 / 2
+"""By what other programs get slower far away, or with many machines: to foresee whether the time is enough."""
+_UPS = 3
 _WATCHES, _WATCHES_OF_OTHERS = 16, 128
 
 
@@ -60,10 +69,15 @@ class Factory(Peer):
 
 
 def run(*, quick: bool, note: Callable[[str], None]) -> Iterator[Row]:
-    """Run all cases on machines of their own. With `quick` the other programs run once, and on one machine only."""
+    """Run all cases on machines of their own, in about ten minutes.
+
+    The other programs run on one near machine as often as their patience allows, and elsewhere once if there is time
+    for it; with `quick` on the near machine only, and once.
+    """
     if why := machines.missing():
         raise SystemExit(f"factory: this benchmark cannot run here: {why}")
     runs, theirs = (QUICK_RUNS + 1, 1) if quick else (RUNS, RUNS)
+    end = 0.0 if quick else time.monotonic() + _IN_ALL
     with tempfile.TemporaryDirectory(prefix="factory-bench-") as name:
         folder = Path(name)
         ours = Factory(folder / "factory")
@@ -73,20 +87,20 @@ def run(*, quick: bool, note: Callable[[str], None]) -> Iterator[Row]:
             target = direct(machine)
             yield from _starts(everybody, note)
             yield _connect(ours, target, runs)
-            yield from _life("", everybody, [machine], [target], note)
+            near = list(_life("", everybody, [machine], [target], note))
+            yield from near
             yield from _checks(everybody, machine, target, note)
-            yield from _up(folder, machine, target, runs, note)
+            yield from _up(folder, machine, target, min(runs, _UPS), note)
             for milliseconds in LATENCIES:
                 with slow_link(machine.address, machine.port, milliseconds / 1000) as port:
                     far = Target("127.0.0.1", port, target.host_key, target.identity_file)
-                    yield _connect(ours, far, runs, f", {milliseconds} ms")
-                    who = everybody[:1] if quick else everybody
-                    yield from _life(f", {milliseconds} ms", who, [machine], [far], note)
+                    where = f", {milliseconds} ms"
+                    yield _connect(ours, far, runs, where)
+                    who = _in_time(everybody, near, 1 + milliseconds * _FACTOR_PER_MILLISECOND, end)
+                    yield from _life(where, who, [machine], [far], note)
         for number in MANY:
             with _running(folder, number) as several:
-                who = (
-                    everybody[:1] if quick else [(peer, 1 if peer is not ours else times) for peer, times in everybody]
-                )
+                who = _in_time(everybody, near, 1 + number * _FACTOR_PER_HOST, end)
                 yield from _life(f", {number} hosts", who, several, [direct(one) for one in several], note)
 
 
@@ -162,7 +176,10 @@ def _life(
     for peer, runs in everybody:
         note(f"50 files{where}: {peer.name}, {runs} times")
         rows = [Row(f"{case}{where}", peer.name) for case in ("cold", "unchanged", "changed")]
+        begun = time.monotonic()
         for count in range(runs):
+            if count and time.monotonic() - begun > _PATIENCE:
+                break
             for machine in several:
                 clean(machine)
             for row, wanted in zip(rows, (work, work, work.with_one_changed(count + 1)), strict=True):
@@ -170,6 +187,19 @@ def _life(
                 for machine in several:
                     verify(machine, wanted)
         yield from rows
+
+
+def _in_time(
+    everybody: Sequence[tuple[Peer, int]], near: Sequence[Row], factor: float, end: float
+) -> list[tuple[Peer, int]]:
+    """Choose who is measured elsewhere: ours, and once each of the others that is foreseen to be done in time."""
+    chosen, left = [everybody[0]], end - time.monotonic()
+    for peer, _ in everybody[1:]:
+        needed = factor * sum(row.median for row in near if row.peer == peer.name)
+        if needed <= left:
+            chosen.append((peer, 1))
+            left -= needed
+    return chosen
 
 
 def _checks(
@@ -180,7 +210,10 @@ def _checks(
     for peer, runs in everybody:
         note(f"50 packages and 20 units: {peer.name}, {runs} times")
         row = Row("50 packages and 20 units, unchanged", peer.name)
-        for _ in range(runs):
+        begun = time.monotonic()
+        for count in range(runs):
+            if count and time.monotonic() - begun > _PATIENCE / 3:
+                break
             _timed(row, partial(peer.apply, work, [target]))
         yield row
 

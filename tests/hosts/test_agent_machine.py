@@ -68,6 +68,19 @@ def test_a_mount_of_a_device_that_is_not_there_is_told(host: ManagedHost) -> Non
         host.apply({"mounts": {"/mnt/disk": {"source": "LABEL=nonesuch", "fstype": "ext4"}}})
 
 
+def test_a_kernel_module_that_cannot_be_had_is_told_by_modprobe_itself(host: ManagedHost) -> None:
+    """That one is loaded is proven with doubles: not every kernel that tests run on has modules."""
+    role: dict[str, Any] = {"modules": {"nonesuch": {}}, "files": {"/srv/after": {"content": "x"}}}
+    with pytest.raises(AgentError, match="modules:nonesuch.*nonesuch not found") as caught:
+        host.apply(role)
+    assert caught.value.details["command"] == ["modprobe", "nonesuch"]
+    assert caught.value.details["not_applied"] == ["modules:nonesuch", "files:/srv/after"]
+    assert host.plan(role) == ["update modules:nonesuch", "create files:/srv/after"], "the next run tries again"
+    # What asked for it at each start goes with it.
+    assert host.apply({}) == ["delete modules:nonesuch"]
+    assert not list(host.machine.path("/etc/modules-load.d").glob("factory-*"))
+
+
 def test_drop_in_reload_mask_and_order(host: ManagedHost) -> None:
     role: dict[str, Any] = {
         "files": {"/etc/loop.conf": {"content": "1"}},

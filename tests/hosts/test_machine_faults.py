@@ -113,23 +113,24 @@ def test_a_changed_host_key_is_refused_with_both_fingerprints(machine: Machine, 
 
 def test_a_slow_link_costs_two_round_trips_after_the_connection(machine: Machine) -> None:
     """The agent's program, its plan and its work: the rest of a slow link is the connection itself."""
-    added = 0.25
+    added, near = 0.5, ManagedHost.of(machine)
+
+    def beyond_connecting(host: ManagedHost, path: str) -> float:
+        async def work(session: Any) -> float:
+            await session._transport.connect()
+            begun = time.monotonic()
+            await host.applied(session, one(path))
+            return time.monotonic() - begun
+
+        return host.asked(work)
+
+    usual = min(beyond_connecting(near, f"/srv/near-{turn}") for turn in range(3))
     with slow_link(machine.address, machine.port, added) as port:
         slow = ManagedHost.of(machine, address="127.0.0.1", port=port)
-        near = ManagedHost.of(machine)
-
-        def beyond_connecting(host: ManagedHost, path: str) -> float:
-            async def work(session: Any) -> float:
-                await session._transport.connect()
-                begun = time.monotonic()
-                await host.applied(session, one(path))
-                return time.monotonic() - begun
-
-            return host.asked(work)
-
-        difference = beyond_connecting(slow, "/srv/slow") - beyond_connecting(near, "/srv/near")
-    # A channel opens in two round trips; two more are the agent's.
-    assert difference < (2 + 2 + 1) * added
+        # What else goes on here makes a run slower, never faster: one that is quick enough is the proof.
+        runs = (beyond_connecting(slow, f"/srv/slow-{turn}") - usual for turn in range(8))
+        # A channel opens in two round trips; two more are the agent's; a third would be too many.
+        assert any(difference < (2 + 2 + 1) * added for difference in runs)
 
 
 def test_a_link_that_loses_packets_is_only_slower(host: ManagedHost) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 import yaml
 
-from bench.hosts import document
+from bench.harness import Row
+from bench.hosts import _in_time, document
 from bench.hosts_peers import PEERS, Ansible, Peer, Pyinfra
 from bench.hosts_work import FILES, Target, Work, files
 from components.host.args import HostStateArgs
@@ -49,3 +51,13 @@ def test_the_peers_are_given_all_of_it(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_every_peer_has_a_name_of_its_own() -> None:
     assert len({peer.name for peer in PEERS}) == len(PEERS) == 4
+
+
+def test_who_is_measured_elsewhere_is_who_is_done_in_time(tmp_path: Path) -> None:
+    ours, fast, slow = (Peer(tmp_path / name) for name in ("ours", "fast", "slow"))
+    for peer, name in ((ours, "ours"), (fast, "fast"), (slow, "slow")):
+        peer.name = name
+    near = [Row(case, name, [seconds]) for case in ("cold", "changed") for name, seconds in (("fast", 1), ("slow", 60))]
+    everybody = [(ours, 5), (slow, 5), (fast, 5)]
+    assert _in_time(everybody, near, 10, time.monotonic() + 100) == [(ours, 5), (fast, 1)]
+    assert _in_time(everybody, near, 10, 0) == [(ours, 5)]
