@@ -21,6 +21,10 @@ TEST_MACHINES = {
     # What a recovery on a machine runs.
     "rsync": "rsync",
     "strace": "strace",
+    # A gateway's disk.
+    "losetup": "mount",
+    "partx": "util-linux",
+    "mkfs.ext4": "e2fsprogs",
 }
 """What test machines are made of, each program with the package that brings it."""
 GATEWAY_PROGRAMS = {
@@ -31,6 +35,8 @@ GATEWAY_PROGRAMS = {
     "ip": "iproute2",
     "logrotate": "logrotate",
     "openssl": "openssl",
+    # What asks it.
+    "curl": "curl",
 }
 """What reads a gateway's files, for their tests."""
 LONG_TESTS = {"chromium": "chromium", "dockerd": "docker.io", "busybox": "busybox-static"}

@@ -21,7 +21,6 @@ from pathlib import Path
 
 from cli.debian_packages import program
 
-PROGRAMS = ("losetup", "partx")
 SIZE = 64 * 1024 * 1024
 _PERIOD = 0.1
 _CLOSED_AFTER_WRITING = 0x8

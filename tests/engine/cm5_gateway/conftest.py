@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from cli.debian_packages import GATEWAY_PROGRAMS, program
-from tests.support import apt_repository, block_device, machines
+from cli.debian_packages import GATEWAY_PROGRAMS, TEST_MACHINES, program
+from tests.support import apt_repository, machines
 from tests.support.gateway_device import Device, gateway_device
 
 
@@ -27,7 +27,7 @@ def gateway(bare: Device) -> Device:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what needs a machine where there can be none."""
-    absent = [name for name in (*block_device.PROGRAMS, *GATEWAY_PROGRAMS) if program(name) is None]
+    absent = [name for name in (*TEST_MACHINES, *GATEWAY_PROGRAMS) if program(name) is None]
     reason = machines.missing() or apt_repository.missing() or (f"needs {', '.join(absent)}" if absent else "")
     for item in items:
         if reason and "bare" in getattr(item, "fixturenames", ()):
