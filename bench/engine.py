@@ -1,4 +1,7 @@
-"""How long the engine takes: a preview that finds nothing, one application more, and 1, 10 and 50 applications."""
+"""How long backends and engine take: a start, a preview that finds nothing, one application more, and 1, 10 and 50.
+
+The peer of those numbers of applications is a plain program that makes the same resources.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bench.engine_peer import PEER, plain_program
 from bench.harness import QUICK_RUNS, RUNS, Row, interleave, measure
 from tests.engine.lifecycle.conftest import with_applications
 from tests.support.project import Project
@@ -31,7 +35,7 @@ def run(*, quick: bool, note: Callable[[str], None]) -> Iterator[Row]:
     """Run all cases on a sandbox of their own, which is stopped at the end."""
     runs = QUICK_RUNS if quick else RUNS
     with _project() as project:
-        project.factory("sandbox", "start")
+        yield from _start(project, runs, note)
         note("bringing the committed sandbox stack up")
         project.factory("up", timeout=_SECONDS)
         yield from _preview(project, runs, note)
@@ -48,6 +52,17 @@ def _project() -> Iterator[Project]:
             yield project
         finally:
             project.factory("sandbox", "stop", check=False)
+
+
+def _start(project: Project, runs: int, note: Callable[[str], None]) -> Iterator[Row]:
+    """Start all backends: once with empty data, then with what they had. The goal is 25 s."""
+    note(f"start of all backends, {runs + 1} times")
+    first, again = Row("start of all backends, the first", OURS), Row("start of all backends, again", OURS)
+    measure(first, lambda: project.factory("sandbox", "start"))
+    for _ in range(runs):
+        project.factory("sandbox", "stop")
+        measure(again, lambda: project.factory("sandbox", "start"))
+    yield from (first, again)
 
 
 def _preview(project: Project, runs: int, note: Callable[[str], None]) -> Iterator[Row]:
@@ -105,14 +120,25 @@ def _many(project: Project, sizes: tuple[int, ...], runs: int, note: Callable[[s
     before = project.configuration(STACK)
     for size in sizes:
         times = runs if size == 1 else 1
-        note(f"{size} applications, {times} times")
+        note(f"{size} applications, {times} times each")
         project.configure(STACK, with_applications(before, *(f"app-{number:02}" for number in range(1, size + 1))))
         label = f"{size} application{'s' if size > 1 else ''}"
-        up, preview = Row(f"{label}: up from nothing", OURS), Row(f"{label}: no-op preview", OURS)
+        rows = {
+            peer: (Row(f"{label}: up from nothing", peer), Row(f"{label}: no-op preview", peer))
+            for peer in (OURS, PEER)
+        }
+        bytes_ = dict.fromkeys(rows, 0)
         for _ in range(times):
+            up, preview = rows[OURS]
             measure(up, lambda: project.factory("up", timeout=_SECONDS))
             measure(preview, lambda: project.factory("preview", "--expect-no-changes", timeout=_SECONDS))
-            state = len(project.pulumi(STACK, "stack", "export", "--stack", STACK).stdout.encode())
+            bytes_[OURS], resources = project.state_file(STACK).stat().st_size, project.resources(STACK, decrypted=True)
             project.factory("destroy", "--yes", timeout=_SECONDS)
-        yield replace(up, state_bytes=state)
-        yield replace(preview, state_bytes=state)
+            up, preview = rows[PEER]
+            with plain_program(project, STACK, resources) as plain:
+                measure(up, plain.up)
+                measure(preview, plain.preview)
+                bytes_[PEER] = project.state_file(STACK).stat().st_size
+                plain.destroy()
+        for peer, pair in rows.items():
+            yield from (replace(row, state_bytes=bytes_[peer]) for row in pair)

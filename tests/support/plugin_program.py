@@ -79,16 +79,16 @@ class Program:
         }
 
     def up(self, **values: object) -> None:
-        """Refresh and update."""
-        self.run("up", "--refresh", "--yes", "--skip-preview", values=values)
+        """Refresh and update, in one pass as `./factory up` does."""
+        self.run("up", "--refresh", "--run-program", "--yes", "--skip-preview", values=values)
 
     def unchanged(self, **values: object) -> None:
         """Assert that a preview with refresh is empty."""
-        self.run("preview", "--refresh", "--expect-no-changes", values=values)
+        self.run("preview", "--refresh", "--run-program", "--expect-no-changes", values=values)
 
     def steps(self, **values: object) -> dict[str, list[str]]:
         """Preview with refresh; what would be done to each resource: `{"web": ["update", "spec.replicas"]}`."""
-        printed = self.run("preview", "--refresh", "--json", values=values)
+        printed = self.run("preview", "--refresh", "--run-program", "--json", values=values)
         found: dict[str, list[str]] = {}
         for step in json.loads(printed[printed.index("{") :])["steps"]:
             if step["op"] not in {"same", "refresh", "read"} and not step["op"].endswith("-replacement"):

@@ -91,15 +91,28 @@ class Project:
         """Run a plain `pulumi` with the stack's environment."""
         return self.factory("pulumi", stack, "--", *arguments, check=check, typed=typed)
 
-    def state_of(self, stack: str, *options: str) -> dict[str, Any]:
-        """Return the stack's exported state."""
-        exported: dict[str, Any] = json.loads(self.pulumi(stack, "stack", "export", "--stack", stack, *options).stdout)
-        return exported
+    def state_file(self, stack: str) -> Path:
+        """Return the file that holds the stack's state."""
+        url = self.environment.get("PULUMI_BACKEND_URL") or (self.state / "backend").as_uri()
+        return Path(url.removeprefix("file://"), ".pulumi", "stacks", "factory", f"{stack}.json")
+
+    def state_of(self, stack: str) -> dict[str, Any]:
+        """Return the stack's state as it is stored: the deployment, which is empty before the first `up`."""
+        stored: dict[str, Any] = json.loads(self.state_file(stack).read_text("utf-8"))
+        return stored["checkpoint"].get("latest") or {}
 
     def resources(self, stack: str, *, decrypted: bool = False) -> dict[str, dict[str, Any]]:
-        """Return the stack's resources by URN; `decrypted` shows their secrets."""
-        state = self.state_of(stack, *(["--show-secrets"] if decrypted else []))
-        return {resource["urn"]: resource for resource in state["deployment"].get("resources", [])}
+        """Return the stack's resources by URN; `decrypted` has the engine show their secrets."""
+        if decrypted:
+            shown = self.pulumi(stack, "stack", "export", "--stack", stack, "--show-secrets").stdout
+            deployment = json.loads(shown)["deployment"]
+        else:
+            deployment = self.state_of(stack)
+        return {resource["urn"]: resource for resource in deployment.get("resources") or []}
+
+    def remove(self, stack: str) -> None:
+        """Forget a stack whose resources are gone."""
+        self.pulumi(stack, "stack", "rm", "--yes", "--preserve-config", "--stack", stack)
 
     def stack_file(self, name: str) -> Path:
         """Return the path of a stack's file."""
