@@ -44,11 +44,11 @@ class Site:
     temporary: Path
     """TMPDIR of all commands."""
 
-    def change(self, **applications: Mapping[str, Any]) -> None:
-        """Write the stack file with these applications' keys changed (`_` in a name stands for `-`)."""
+    def change(self, applications: Mapping[str, Mapping[str, Any]]) -> None:
+        """Write the stack file with these applications' keys changed."""
         document = self.project.configuration(STACK)
         for name, keys in applications.items():
-            document["config"]["factory:apps"][name.replace("_", "-")].update(keys)
+            document["config"]["factory:apps"][name].update(keys)
         self.project.configure(STACK, document)
 
 

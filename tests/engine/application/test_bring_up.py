@@ -50,7 +50,6 @@ def test_a_second_up_finds_nothing_to_do(site: Site) -> None:
 
 
 def test_a_restarted_sandbox_changes_nothing(site: Site) -> None:
-    site.project.factory("preview", "--expect-no-changes")
     site.project.factory("sandbox", "stop")
     site.project.factory("sandbox", "start")
     site.project.factory("preview", "--expect-no-changes")

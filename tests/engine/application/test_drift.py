@@ -23,10 +23,12 @@ EDITED = {"Content-Type": "application/merge-patch+json"}
 
 def test_drift_shows_and_is_repaired(site: Site, cluster: httpx.Client, root: VaultIdentity) -> None:
     before = observed(site.endpoints, cluster, root)
+    pod = maimed_editor(site)
     disturb(site.endpoints, cluster, root)
     assert not set(before.items()) & set(observed(site.endpoints, cluster, root).items())
     steps = {(step["urn"].rpartition("$")[2], step["op"]): paths(step) for step in preview_steps(site.project, STACK)}
     assert steps == {
+        (f"postgresql:index/role:Role::{APP}-editor", "update"): {"createRole"},
         (f"postgresql:index/grant:Grant::{APP}-connect-revoke", "update"): {"privileges[0]"},
         (f"postgresql:index/grant:Grant::{APP}-schema-pooler", "update"): {"privileges[0]", "privileges[1]"},
         ("vault:index/mount:Mount::vault-transit", "create"): set(),
@@ -39,7 +41,28 @@ def test_drift_shows_and_is_repaired(site: Site, cluster: httpx.Client, root: Va
     }
     site.project.factory("up")
     assert observed(site.endpoints, cluster, root) == before
+    login = short_lived_login(pod, APP)
+    with connect(site.endpoints, APP, login) as session:
+        assert session.execute("SELECT current_user").fetchone() == (f"{APP}_role",)
+    with pytest.raises(psycopg.OperationalError):
+        connect(site.endpoints, OTHER, login)
     site.project.factory("preview", "--expect-no-changes")
+
+
+def maimed_editor(site: Site) -> VaultIdentity:
+    """Take the editor's power to make logins; return the pod that got an error instead of one.
+
+    The failed `CREATE ROLE` carries no password into the server's log.
+    """
+    pod = workload(site.endpoints, APP)
+    with superuser(site.endpoints) as connection:
+        connection.execute(f"ALTER ROLE {APP}_edit NOCREATEROLE")
+    assert pod.request("GET", f"postgres/creds/{APP}").is_server_error
+    logged = (site.project.state / "logs" / "postgres.log").read_text("utf-8")
+    statements = [line for line in logged.splitlines() if 'CREATE ROLE "v-' in line]
+    assert statements
+    assert all("PASSWORD 'SCRAM-SHA-256$" in line for line in statements)
+    return pod
 
 
 def disturb(endpoints: Endpoints, cluster: httpx.Client, root: VaultIdentity) -> None:
@@ -93,23 +116,3 @@ def observed(endpoints: Endpoints, cluster: httpx.Client, root: VaultIdentity) -
 def paths(step: dict[str, Any]) -> set[str]:
     """The property paths of an update."""
     return set(step.get("detailedDiff") or {})
-
-
-def test_a_maimed_editor_is_repaired_before_the_next_login(site: Site) -> None:
-    """A failed `CREATE ROLE` is an error, not a login, and its statement carries no password into the server's log."""
-    pod = workload(site.endpoints, APP)
-    with superuser(site.endpoints) as connection:
-        connection.execute(f"ALTER ROLE {APP}_edit NOCREATEROLE")
-    assert pod.request("GET", f"postgres/creds/{APP}").is_server_error
-    logged = (site.project.state / "logs" / "postgres.log").read_text("utf-8")
-    statements = [line for line in logged.splitlines() if 'CREATE ROLE "v-' in line]
-    assert statements
-    assert all("PASSWORD 'SCRAM-SHA-256$" in line for line in statements)
-    (step,) = preview_steps(site.project, STACK)
-    assert (step["urn"].rpartition("::")[2], paths(step)) == (f"{APP}-editor", {"createRole"})
-    site.project.factory("up")
-    login = short_lived_login(pod, APP)
-    with connect(site.endpoints, APP, login) as session:
-        assert session.execute("SELECT current_user").fetchone() == (f"{APP}_role",)
-    with pytest.raises(psycopg.OperationalError):
-        connect(site.endpoints, OTHER, login)

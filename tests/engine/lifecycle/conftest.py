@@ -1,4 +1,4 @@
-"""A checkout of its own on a sandbox of its own: these tests kill runs, stop backends and take whole stacks away."""
+"""Checkouts whose stack is killed, interrupted, bereft of its backends, and in the end gone from the sandbox."""
 
 from __future__ import annotations
 
@@ -10,27 +10,11 @@ from typing import Any
 
 import pytest
 
-from sandbox import Endpoints, Sandbox
+from sandbox import Endpoints
 from tests.engine.lifecycle.killing import survivors
 from tests.support.project import Project
 
 STACK = "sandbox"
-
-
-@pytest.fixture(scope="session")
-def lifecycle_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The state directory of this folder's sandbox."""
-    return tmp_path_factory.mktemp("lifecycle-state")
-
-
-@pytest.fixture(scope="session")
-def lifecycle_sandbox(lifecycle_state: Path) -> Iterator[Endpoints]:
-    """A sandbox that no other folder's tests use, started."""
-    box = Sandbox(lifecycle_state)
-    try:
-        yield box.start(print)
-    finally:
-        box.stop(print)
 
 
 @pytest.fixture
@@ -40,13 +24,13 @@ def bare_project(tmp_path: Path) -> Project:
 
 
 @pytest.fixture
-def project(tmp_path: Path, lifecycle_state: Path, lifecycle_sandbox: Endpoints) -> Iterator[Project]:
+def project(tmp_path: Path, sandbox_state: Path, sandbox: Endpoints) -> Iterator[Project]:
     """A checkout on the running sandbox, whose stack has one application with a database."""
-    assert lifecycle_sandbox.vault.address
-    checkout = Project.copy_to(tmp_path / "checkout", lifecycle_state)
+    assert sandbox.vault.address
+    checkout = Project.copy_to(tmp_path / "checkout", sandbox_state)
     checkout.configure(STACK, with_applications(checkout.configuration(STACK), "webapp"))
     yield checkout
-    for process in survivors(lifecycle_state):
+    for process in survivors(sandbox_state):
         process.signal(signal.SIGKILL)
 
 

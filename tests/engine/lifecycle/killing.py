@@ -34,7 +34,7 @@ def kill_at_random_point(project: Project, dice: random.Random, log: Path, *comm
         os.kill(pid, signal.SIGKILL)
     if not engines:
         os.killpg(run.pid, signal.SIGKILL) if not ended else None
-    run.wait(timeout=60)
+    run.wait(timeout=300)
     what = "the engine" if engines else "the process group"
     return "" if ended else f"{what} {pause:.2f} s after {wanted} operations had begun"
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from tests.support.project import Project
 
-_SECONDS = 120
+_SECONDS = 300
 
 
 @dataclass

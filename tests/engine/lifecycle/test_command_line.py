@@ -23,18 +23,16 @@ COPIES_KEPT = 10
 
 
 @pytest.fixture(scope="module")
-def stack_up(
-    tmp_path_factory: pytest.TempPathFactory, lifecycle_state: Path, lifecycle_sandbox: Endpoints
-) -> Iterator[Project]:
+def stack_up(tmp_path_factory: pytest.TempPathFactory, sandbox_state: Path, sandbox: Endpoints) -> Iterator[Project]:
     """A committed checkout whose stack is up; at the end it is gone."""
-    assert lifecycle_sandbox.vault.address
-    project = Project.copy_to(tmp_path_factory.mktemp("checkout"), lifecycle_state)
+    assert sandbox.vault.address
+    project = Project.copy_to(tmp_path_factory.mktemp("checkout"), sandbox_state)
     project.configure(STACK, with_applications(project.configuration(STACK), "webapp"))
     git(project, "init", "-q")
     git(project, "add", "-A")
     git(project, "-c", "user.name=t", "-c", "user.email=t@example.test", "commit", "-q", "-m", "all")
     for number in range(2 * COPIES_KEPT):
-        copy = lifecycle_state / "state-copies" / STACK / f"20000101T0000{number:02}Z.json"
+        copy = sandbox_state / "state-copies" / STACK / f"20000101T0000{number:02}Z.json"
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.touch()
     first = project.factory("up")
@@ -42,6 +40,7 @@ def stack_up(
     assert "created" in first.stdout
     yield project
     project.factory("destroy", "--yes")
+    project.remove(STACK)
 
 
 def git(project: Project, *arguments: str) -> str:
@@ -97,31 +96,29 @@ def test_exports_make_a_plain_pulumi_command_work_with_the_policy_pack(stack_up:
 
 def test_a_pass_through_keeps_arguments_and_exit_status(stack_up: Project) -> None:
     listed = json.loads(stack_up.pulumi(STACK, "stack", "ls", "--json").stdout)
-    assert [stack["name"] for stack in listed] == [STACK]
+    assert STACK in {stack["name"] for stack in listed}
     failed = stack_up.pulumi(STACK, "no-such-command", check=False)
     assert failed.returncode > 0
     assert "no-such-command" in failed.stderr
 
 
 def test_options_reach_the_engine(stack_up: Project) -> None:
+    deployment = next(urn for urn in stack_up.resources(STACK) if "apps/v1:Deployment::" in urn)
     with another_tag(stack_up, "1.0.7"):
-        shown = json.loads(stack_up.factory("preview", "--json").stdout)
-        assert any(step["op"] == "update" for step in shown["steps"])
-        deployment = next(urn for urn in stack_up.resources(STACK) if "apps/v1:Deployment::" in urn)
-        diff = stack_up.factory("preview", "--diff", "--target", deployment).stdout
-    assert "1.0.0" in diff
-    assert "1.0.7" in diff
-    assert "1 to update" in diff
+        shown = json.loads(stack_up.factory("preview", "--json", "--target", deployment).stdout)
+    assert [step["urn"] for step in shown["steps"] if step["op"] == "update"] == [deployment]
+    assert len(shown["steps"]) < len(stack_up.resources(STACK))
 
 
 def test_only_one_section_is_brought_up(stack_up: Project) -> None:
     before = stack_up.resources(STACK).keys()
     with another_tag(stack_up, "1.0.8"):
         foundation = stack_up.factory("up", "--only", "vault_foundation").stdout
-        application = stack_up.factory("up", "--only", "apps.webapp").stdout
+        application = stack_up.factory("up", "--only", "apps.webapp", "--diff").stdout
     assert "vault-kv2" in foundation
     assert "Deployment" not in foundation
-    assert "Deployment webapp updated" in application
+    assert "1.0.0" in application
+    assert "1.0.8" in application
     assert "vault-kv2" not in application
     assert before == stack_up.resources(STACK).keys()
 
@@ -151,30 +148,24 @@ def test_a_state_of_other_plugins_is_refused(stack_up: Project) -> None:
     assert "was made with the official provider plugins" in refused.stderr
 
 
+def test_an_interrupt_stops_the_run_and_not_the_backends(stack_up: Project, tmp_path: Path) -> None:
+    with another_tag(stack_up, "1.0.9"):
+        run = stack_up.start("up", log=tmp_path / "run.log")
+        wait_for(tmp_path / "run.log", "updating|refreshing")
+        os.killpg(run.pid, signal.SIGINT)
+        assert run.wait(timeout=300) == 1
+    assert "Traceback" not in (tmp_path / "run.log").read_text()
+    assert json.loads(stack_up.factory("sandbox", "status", "--json").stdout)["state"] == "running"
+
+
 def test_a_second_run_waits_for_nobody_and_names_the_first(stack_up: Project, tmp_path: Path) -> None:
     first = stack_up.start("up", log=tmp_path / "first.log")
     wait_for(tmp_path / "first.log", "Updating")
     second = stack_up.factory("up", check=False)
     assert second.returncode == 1
     assert "is locked by a live run (process" in second.stderr
-    assert first.wait(timeout=120) == 0, (tmp_path / "first.log").read_text()
-
-
-def test_an_interrupt_stops_the_run_and_not_the_backends(stack_up: Project, tmp_path: Path) -> None:
-    # A shell that starts pytest in the background has it ignore interrupts, and what it starts too.
-    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with another_tag(stack_up, "1.0.9"):
-            run = stack_up.start("up", log=tmp_path / "run.log")
-            wait_for(tmp_path / "run.log", "updating|refreshing")
-            os.killpg(run.pid, signal.SIGINT)
-            assert run.wait(timeout=60) == 1
-    finally:
-        signal.signal(signal.SIGINT, inherited)
-    assert "Traceback" not in (tmp_path / "run.log").read_text()
-    assert json.loads(stack_up.factory("sandbox", "status", "--json").stdout)["state"] == "running"
-    stack_up.factory("up")
-    stack_up.factory("preview", "--expect-no-changes")
+    assert first.wait(timeout=300) == 0, (tmp_path / "first.log").read_text()
+    assert not stack_up.state_of(STACK).get("pending_operations")
 
 
 def test_backends_that_stop_in_mid_run_fail_the_run_and_the_next_one_heals(stack_up: Project, tmp_path: Path) -> None:
@@ -182,18 +173,17 @@ def test_backends_that_stop_in_mid_run_fail_the_run_and_the_next_one_heals(stack
         run = stack_up.start("up", log=tmp_path / "run.log")
         wait_for(tmp_path / "run.log", "Updating")
         stack_up.factory("sandbox", "stop")
-        assert run.wait(timeout=120) == 1
-        said = (tmp_path / "run.log").read_text()
-        assert "127.0.0.1" in said, "the endpoint is named"
-        assert "Traceback" not in said
-        assert "up" in stack_up.factory("up").args
+        assert run.wait(timeout=300) == 1
+    said = (tmp_path / "run.log").read_text()
+    assert "127.0.0.1" in said, "the endpoint is named"
+    assert "Traceback" not in said
     stack_up.factory("up")
     stack_up.factory("preview", "--expect-no-changes")
 
 
 def wait_for(log: Path, words: str) -> None:
     """Wait until one of the words, written `a|b`, stands in the log."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not any(word in log.read_text(errors="replace") for word in words.split("|")):
         assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.02)

@@ -23,7 +23,7 @@ KILLS_PER_CHAIN = 5
 
 
 def test_killed_runs_are_healed_by_the_next(
-    project: Project, lifecycle_sandbox: Endpoints, dice: random.Random, long_run: bool, tmp_path: Path
+    project: Project, sandbox: Endpoints, dice: random.Random, long_run: bool, tmp_path: Path
 ) -> None:
     """20 kills (200 in a long run) in chains, each ended by one run that is left alone: from nothing to a stack, an
     application more with a changed one beside it, an application less, everything gone.
@@ -31,22 +31,23 @@ def test_killed_runs_are_healed_by_the_next(
     one = project.configuration(STACK)
     two = with_applications(one, "webapp", "second")
     two["config"]["factory:apps"]["webapp"]["image"]["tag"] = "1.0.1"
-    before = inventory(lifecycle_sandbox)
+    before = inventory(sandbox)
     for round_ in range(10 if long_run else 1):
-        chains = [("create", one, "up", 40), ("add and change", two, "up", 25), ("remove", one, "up", 15)]
+        chains = [("create", one, 40), ("add and change", two, 25), ("remove", one, 15)]
         kept: list[dict[str, list[str]]] = []
-        for chain, configuration, command, operations in chains:
+        for chain, configuration, operations in chains:
             project.configure(STACK, configuration)
-            story = _kill(project, dice, tmp_path / f"{round_}-{chain}.log", command, operations)
-            project.factory(command)
-            _assert_whole(project, lifecycle_sandbox, configuration, story)
-            kept.append(inventory(lifecycle_sandbox))
+            story = _kill(project, dice, tmp_path / f"{round_}-{chain}.log", "up", operations)
+            project.factory("up")
+            _assert_whole(project, sandbox, configuration, story)
+            kept.append(inventory(sandbox))
         assert kept[0] == kept[2], "an application came and went, and left something behind"
         story = _kill(project, dice, tmp_path / f"{round_}-destroy.log", "destroy", 30)
         project.factory("destroy", "--yes")
         assert project.resources(STACK) == {}, story
         assert survivors(project.state) == {}, story
-        assert inventory(lifecycle_sandbox) == before, story
+        assert inventory(sandbox) == before, story
+    project.remove(STACK)
 
 
 def _kill(project: Project, dice: random.Random, log: Path, command: str, operations: int) -> list[str]:
@@ -61,7 +62,7 @@ def _kill(project: Project, dice: random.Random, log: Path, command: str, operat
 
 def _assert_whole(project: Project, endpoints: Endpoints, configuration: dict[str, Any], story: list[str]) -> None:
     assert survivors(project.state) == {}, story
-    state = project.state_of(STACK)["deployment"]
+    state = project.state_of(STACK)
     assert not state.get("pending_operations"), story
     urns = Counter(resource["urn"] for resource in state["resources"])
     assert [urn for urn, times in urns.items() if times > 1] == [], story
