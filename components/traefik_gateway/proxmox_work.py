@@ -41,7 +41,7 @@ class Work:
     api: Api = ProxmoxClient
     connect: Connect = SshTransport
     tell: Callable[[str], object] = lambda _line: None
-    """Takes a line about each guest that was written."""
+    """Takes a line about each guest that is asked, and about each that was written."""
 
     def find_out(self) -> Found:
         """Ask the cluster and the machines as far as they answer; none of them stops a plan (TPX-255)."""
@@ -124,6 +124,9 @@ class Work:
 
     def _containers(self, names: Sequence[str]) -> dict[str, list[Container] | DiscoveryError]:
         described = {name: self.args.guests[name] for name in names}
+        for name, guest in described.items():
+            if guest.host is not None:
+                self.tell(f"Starting Traefik labels discovery on {name} (VMID {guest.vmid})")
         return asyncio.run(discover_all(described, self._ask))
 
     async def _ask(self, guest: GuestNotesArgs) -> list[Container]:

@@ -39,8 +39,13 @@ def test_labels_over_ssh_and_a_machine_that_is_away(
         away = here | {"port": 1, "connect_timeout": 1}
         values = notes_values(pve, homelab={"vmid": 106, "host": here}, away={"vmid": 107, "host": away})
         secret = values.pop("token_secret")
-        work = Work(ProxmoxNotesArgs.model_validate(values), secret, Login(server.private_key))
+        told: list[str] = []
+        work = Work(ProxmoxNotesArgs.model_validate(values), secret, Login(server.private_key), tell=told.append)
         planned = plan(work.args, work.find_out(), {"away": {"traefik.enable": "true"}})
+    assert told == [
+        "Starting Traefik labels discovery on homelab (VMID 106)",
+        "Starting Traefik labels discovery on away (VMID 107)",
+    ]
     assert len(planned.labels["homelab"]) == 13
     assert planned.labels["away"] == {"traefik.enable": "true"}
     assert any(line.startswith("away: cannot reach 127.0.0.1:1") for line in planned.warnings)
