@@ -12,9 +12,10 @@ import pytest
 from components.cm5_gateway import Gateway
 from components.cm5_gateway.archive import Device
 from components.host.transport_ssh import Login, SshTransport
-from tests.support.gateway import gateway_args
+from tests.support.gateway import CLASSIC, gateway_args, merged
 from tests.support.machine_image import CAREFUL, DEPLOYER, PASSWORD
 from tests.support.machines import Machine
+from tests.support.project import Project
 
 KEY = "/opt/data/authority/ca.key"
 
@@ -57,3 +58,34 @@ def test_keys_come_back_with_owner_and_mode(machine: Machine, user: str, sudo: s
     shown = machine.run("stat", "--format", "%a %u", KEY, "/opt/data/mosquitto/data/db").stdout.split()
     assert shown == ["600", "0", "600", "1883"]
     assert machine.run("ls", "--almost-all", "/opt/data").stdout.split() == ["authority", "mosquitto"]
+
+
+def test_the_command_saves_and_puts_back(machine: Machine, tmp_path: Path) -> None:
+    """As a person runs it: `./factory cm5`, with a stack that describes the gateway."""
+    project = Project.copy_to(tmp_path / "checkout", tmp_path / "state")
+    connection = {
+        "address": machine.address,
+        "user": "root",
+        "host_key": machine.keys.host_key,
+        "identity_file": str(machine.keys.client),
+        "sudo": "none",
+        "ssh_config": None,
+    }
+    gateway = merged(CLASSIC, {"connection": connection, "lan": {"address": "10.20.0.14"}})
+    config = {
+        "pulumi:disable-default-providers": ["*"],
+        "factory:environment": "prod",
+        "factory:fingerprints": {"hosts": ["gateway.example.test"]},
+        "factory:cm5_gateway": gateway,
+    }
+    project.configure("site", {"config": config})
+    store = "/opt/data/config/traefik/acme/acme.json"
+    machine.run("mkdir", "-p", store.rpartition("/")[0])
+    machine.run("sh", "-c", f"umask 077; echo certificates > {store}")
+    file = tmp_path / "cabin.tar.gz"
+    said = project.factory("cm5", "backup", str(file), "--stack", "site").stdout
+    assert "saved /opt/data/config/traefik/acme\n" in said
+    assert f"wrote {file} (0.0 MiB) and {file}.sha256" in said
+    machine.run("rm", "-r", "/opt/data/config/traefik")
+    project.factory("cm5", "restore", str(file), "--stack", "site")
+    assert machine.run("cat", store).stdout == "certificates\n"
