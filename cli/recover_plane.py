@@ -78,7 +78,7 @@ def climb(
     climbed = ", ".join(level.name for level in found.climbed) or "nothing"
     after = found.after.state.value
     text = f"climbed {climbed}; now {after}" + (f"; next would be {found.next_level.name}" if found.next_level else "")
-    typer.echo(json.dumps(found.as_dict(), indent=2) if as_json else text)
+    typer.echo(json.dumps(found.as_dict(), indent=2) if as_json else "\n".join([*found.warnings, text]))
     raise typer.Exit(opening.RECOVERED if found.after.healthy else opening.WARNINGS)
 
 

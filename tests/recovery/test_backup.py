@@ -5,11 +5,13 @@ from __future__ import annotations
 import random
 import shutil
 import subprocess
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from components.longhorn.flow import dump_store
 from components.longhorn.flow.dump import Dump, DumpError, collect, parse, sanitised, verify
 from components.longhorn.flow.dump_store import DumpFolder, protected_storage, select
 from components.longhorn.flow.interfaces import Ref
@@ -311,6 +313,31 @@ def test_def_25_the_newest_good_dump_of_all_folders_wins(cluster: MemoryCluster,
     assert select([stale.path, primary.path], 0, before="2027-01-10T00:00:00+00:00").path.parent == stale.path
     with pytest.raises(DumpError, match="no good dump of 20200101"):
         select([primary.path], 0, date="20200101")
+
+
+def test_a_folder_that_never_answers_is_passed_over(
+    cluster: MemoryCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """BKP-061, FM-31: the share of the dumps lies on the Longhorn that is down."""
+    good, share = DumpFolder(tmp_path / "good"), tmp_path / "share"
+    newest, over = good.write(taken(cluster), 1_800_000_000.0), threading.Event()
+    stat = Path.stat
+
+    def slow(path: Path, **options: Any) -> Any:
+        if path == share:
+            over.wait(60)
+        return stat(path, **options)
+
+    monkeypatch.setattr(dump_store, "_PATIENCE", 0.05)
+    monkeypatch.setattr(Path, "stat", slow)
+    try:
+        found = select([share, good.path], 1_800_000_000.0)
+        assert found.path == newest
+        assert found.rejected == (f"{share}: does not answer within 0.05 s (FM-31)",)
+        with pytest.raises(DumpError, match="does not answer"):
+            DumpFolder(share).write(taken(cluster), 1_800_000_000.0)
+    finally:
+        over.set()
 
 
 def restored(cluster: MemoryCluster, dump: Dump, **options: Any) -> Any:

@@ -28,10 +28,10 @@ from components.longhorn.flow.journal import redacted
 from components.longhorn.flow.marks import device_uuid
 from components.longhorn.flow.recover import PreflightError
 from components.longhorn.flow.report import Outcome
-from components.longhorn.flow.steps import Act, Delete, Done, Stop, Wait
+from components.longhorn.flow.steps import Act, Delete, Done, Stop
 from components.longhorn.flow.volumes import InvalidInputError, VolumeInput, parse, quantity_bytes
 from tests.support.fake_longhorn import NAMESPACE, Manners
-from tests.support.recovery_site import PV, SIZE, make_site, volume
+from tests.support.recovery_site import FILES, PV, SIZE, make_site, volume
 
 SECOND = "pvc-00000000-0000-4000-8000-000000000002"
 
@@ -520,8 +520,33 @@ def test_waits_name_what_was_last_seen(fast_path: Path) -> None:
     assert set(tickets) == {"csi-1"}
 
 
-def test_a_wait_ends_in_a_stop_and_no_test_sleeps() -> None:
-    assert Wait("x", 60).seconds == 60
+def test_a_claim_that_never_goes_aborts_the_volume_before_anything_is_made(fast_path: Path) -> None:
+    """FM-09, LHR-077: its time is up, by the clock that is handed in."""
+    site = make_site(fast_path)
+    claim = Ref("PersistentVolumeClaim", "data-web-0", "shop")
+    site.cluster.objects[claim]["metadata"]["finalizers"] = []
+    began = site.clock.now()
+    (found,) = site.run().volumes
+    assert (found.outcome, found.code) == (Outcome.FAILED, "timeout")
+    assert site.settings.short_wait_seconds <= site.clock.now() - began < 3 * site.settings.short_wait_seconds
+    assert not any(step.startswith("create") for step in site.cluster.mutations)
+
+
+def test_a_ticket_that_does_not_go_is_said_and_its_object_stays(fast_path: Path) -> None:
+    """FM-18, PIT-06: something gives it back each time."""
+    site = make_site(fast_path)
+    holder = Ref("longhorn.VolumeAttachment", PV, NAMESPACE)
+    patch = site.cluster.patch
+
+    def stubborn(ref: Ref, body: Any, subresource: str = "") -> Any:
+        removal = ref == holder and isinstance(body, list)
+        return site.cluster.objects[holder] if removal else patch(ref, body, subresource)
+
+    site.cluster.patch = stubborn  # type: ignore[method-assign]
+    (found,) = site.run().volumes
+    assert (found.outcome, found.code) == (Outcome.FAILED, "undone")
+    assert site.cluster.get(holder) is not None
+    assert site.restored() == FILES
 
 
 @pytest.mark.parametrize("text", ["password=abc123", 'token: "abc123"', "api_key abc123", "Bearer: abc123"])

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from .facts import deep
+from .facts import deep, finished
 from .interfaces import Cluster, ClusterError, Document, Node, NodeError, Ref, name_of
 from .node_tools import script
 from .volumes import FlowSettings
@@ -59,6 +59,10 @@ class ControlPlaneFacts:
     """Managers run, and yet the conversion webhook has no ready endpoint (FM-23)."""
     pending_finalizers: int = 0
     """Longhorn objects that keep a terminating namespace."""
+    parts_down: tuple[str, ...] = ()
+    """Parts of Longhorn with a pod that is not ready, each with how much that matters (LHP-071)."""
+    unwell: tuple[str, ...] = ()
+    """Volumes that are faulted or degraded."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +156,13 @@ def _further(facts: ControlPlaneFacts) -> tuple[str, ...]:
         further.append("the driver deployer waits for a manager that never answers (FM-24)")
     if facts.webhook_deadlock:
         further.append("the conversion webhook has no ready endpoint: restart managers one after another (FM-23)")
+    unregistered = [name for name in facts.sockets if name not in facts.registered_nodes]
+    if facts.registered_nodes and unregistered:
+        further.append(f"the driver is not registered on {', '.join(unregistered)} (LHP-066)")
+    if facts.parts_down:
+        further.append(f"not ready: {', '.join(facts.parts_down)}")
+    if facts.unwell:
+        further.append(f"volumes: {', '.join(facts.unwell)} (LHP-066)")
     silent = [name for name, there in facts.sockets.items() if there is None]
     if silent:
         further.append(f"nodes that do not answer: {', '.join(silent)}")
@@ -208,6 +219,8 @@ def _capture_cluster(
         stuck_deployer=any(deep(pod, "status", "phase") == "Pending" for pod in deployers),
         webhook_deadlock=bool(endpoints and any(ok for _, ok in running) and not _addresses(endpoints)),
         pending_finalizers=_held(cluster, name) if phase == "Terminating" else 0,
+        parts_down=_parts_down(cluster.list("Pod", name)),
+        unwell=_unwell(cluster, name),
     )
 
 
@@ -216,6 +229,45 @@ def _runs(pod: Document) -> bool:
     statuses = deep(pod, "status", "containerStatuses") or []
     looping = any(deep(item, "state", "waiting", "reason") == "CrashLoopBackOff" for item in statuses)
     return deep(pod, "status", "phase") == "Running" and not looping
+
+
+_PARTS = {
+    "longhorn-manager": "critical",
+    "longhorn-driver-deployer": "critical",
+    "longhorn-csi-plugin": "critical",
+    "csi-attacher": "critical",
+    "csi-provisioner": "critical",
+    "csi-resizer": "high",
+    "engine-image": "high",
+    "csi-snapshotter": "medium",
+    "longhorn-ui": "medium",
+    "share-manager": "medium",
+    "rwx-nfs": "medium",
+}
+"""How much it matters when a part is down (LHP-071)."""
+
+
+def _parts_down(pods: Iterable[Document]) -> tuple[str, ...]:
+    down = set()
+    for pod in pods:
+        labels = deep(pod, "metadata", "labels") or {}
+        part = str(labels.get("app") or labels.get("longhorn.io/component") or "")
+        conditions = deep(pod, "status", "conditions") or []
+        ready = any(item.get("type") == "Ready" and item.get("status") == "True" for item in conditions)
+        if part in _PARTS and not ready and not finished(pod):
+            down.add(part)
+    return tuple(f"{part} ({matters})" for part, matters in _PARTS.items() if part in down)
+
+
+def _unwell(cluster: Cluster, namespace: str) -> tuple[str, ...]:
+    try:
+        volumes = cluster.list("longhorn.Volume", namespace)
+    except ClusterError as error:
+        if error.missing:
+            return ()
+        raise
+    states = {name_of(item): str(deep(item, "status", "robustness") or "") for item in volumes}
+    return tuple(f"{name} {state}" for name, state in sorted(states.items()) if state in {"faulted", "degraded"})
 
 
 def _registered(item: Document) -> bool:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +19,8 @@ __all__ = ["DumpFolder", "Kept", "Selection", "select"]
 
 _NAME: Final = re.compile(r"backup_(\d{8})(?:T(\d{6})Z)?\.volumes")
 _SUM: Final = ".sha256"
+_PATIENCE: Final = 5.0
+"""Seconds in which a folder must answer: a share on a Longhorn that is down never does (BKP-061, FM-31)."""
 _INDEX: Final = ".json"
 
 
@@ -51,6 +55,9 @@ class DumpFolder:
         on_longhorn = protected_storage(self.path, Path("/proc/self/mountinfo").read_text("utf-8"))
         if on_longhorn:
             message = f"{self.path} lies on {on_longhorn}: it would disappear with what it protects (BKP-014)"
+            raise DumpError(message)
+        if not answers(self.path):
+            message = f"{self.path} does not answer within {_PATIENCE:g} s (FM-31)"
             raise DumpError(message)
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         previous = self._newest_good()
@@ -141,10 +148,11 @@ def select(folders: Sequence[Path], now: float, *, date: str = "", before: str =
     ``date`` (``YYYYMMDD``) asks for one of that day, ``before`` (RFC 3339) for one from before an incident.
     Raises DumpError with every file that was refused.
     """
-    everything = [item for folder in folders for item in DumpFolder(folder).listed()]
+    silent = [folder for folder in folders if not answers(folder)]
+    everything = [item for folder in folders if folder not in silent for item in DumpFolder(folder).listed()]
     everything.sort(key=lambda item: (item.date.ljust(14, "0"), item.modified), reverse=True)
     limit = datetime.fromisoformat(before).astimezone(UTC).strftime("%Y%m%d%H%M%S") if before else ""
-    rejected = []
+    rejected = [f"{folder}: does not answer within {_PATIENCE:g} s (FM-31)" for folder in silent]
     for item in everything:
         if date and not item.date.startswith(date):
             continue
@@ -164,6 +172,20 @@ def select(folders: Sequence[Path], now: float, *, date: str = "", before: str =
     wanted = f" of {date}" if date else ""
     message = f"no good dump{wanted} in {places}" + (f"; refused: {'; '.join(rejected)}" if rejected else "")
     raise DumpError(message)
+
+
+def answers(path: Path) -> bool:
+    """Whether a folder, or its absence, can be seen in time."""
+    seen = threading.Event()
+
+    def look() -> None:
+        with suppress(OSError):
+            path.stat()
+        seen.set()
+
+    # A thread that waits for a dead share cannot be ended; it ends with the program.
+    threading.Thread(target=look, name=f"look at {path}", daemon=True).start()
+    return seen.wait(_PATIENCE)
 
 
 def protected_storage(path: Path, mounts: str) -> str:

@@ -54,6 +54,8 @@ class Climb:
     climbed: tuple[Level, ...]
     next_level: Level | None
     """What would come next, and needs a person."""
+    warnings: tuple[str, ...] = ()
+    """Levels that were climbed without a dump, and why there was none."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -62,6 +64,7 @@ class Climb:
             "after": self.after.as_dict(),
             "climbed": [level.name for level in self.climbed],
             "next": self.next_level.name if self.next_level else None,
+            "warnings": list(self.warnings),
         }
 
 
@@ -137,9 +140,9 @@ def escalate(
 ) -> Climb:
     """Climb from the diagnosis on, up to ``limit``, and stop at the first level that restores health.
 
-    ``dump`` saves all objects and returns where; it is called before each level, and what it raises stops the climb.
-    A healthy control plane is not touched. Raises EscalationError when replica directories disappear (INV-014), and
-    ClusterError or NodeError.
+    ``dump`` saves all objects and returns where; it is called before each level. These levels remove nothing, so they
+    go on without a dump where there cannot be one, and say so (LHP-013, FM-28). A healthy control plane is not touched.
+    Raises EscalationError when replica directories disappear (INV-014), and ClusterError or NodeError.
     """
     if limit is Level.L6:
         message = "the reinstall is not automatic: do its steps one by one, each looked at (LHP-005)"
@@ -147,15 +150,16 @@ def escalate(
     ladder = _Ladder(cluster, nodes, clock, settings, evidence)
     before = found = ladder.look()
     climbed: list[Level] = []
+    warnings: list[str] = []
     order = list(Level)
     while not found.healthy:
         rest = [level for level in found.ladder if level not in climbed]
         allowed = [level for level in rest if order.index(level) <= order.index(limit)]
         if not allowed or found.state in {State.MISSING, State.TERMINATING, State.UNREACHABLE}:
-            return Climb(before, found, tuple(climbed), rest[0] if rest else None)
+            return Climb(before, found, tuple(climbed), rest[0] if rest else None, tuple(warnings))
         level = allowed[0]
         kept = _inventory(nodes, settings)
-        _dump(dump, evidence, level)
+        warnings += _dump(dump, evidence, level)
         try:
             ladder.climb(level, found.nodes)
         except (ClusterError, NodeError) as error:
@@ -163,17 +167,17 @@ def escalate(
         climbed.append(level)
         found = ladder.healthy_within(_WAIT[level])
         _compare(kept, nodes, settings)
-    return Climb(before, found, tuple(climbed), None)
+    return Climb(before, found, tuple(climbed), None, tuple(warnings))
 
 
-def _dump(dump: Callable[[], str], evidence: Evidence, level: Level) -> None:
+def _dump(dump: Callable[[], str], evidence: Evidence, level: Level) -> list[str]:
     try:
         where = dump()
-    except Exception as error:  # what a store raises is its own; without a dump nothing is touched
-        evidence.note("control plane", level.name, "dump", outcome=f"failed: {error}")
-        message = f"no dump, so nothing is touched ({level.name}): {error}"
-        raise EscalationError(message) from error
+    except Exception as error:  # noqa: BLE001 - what a store raises is its own, and none of it stops these levels
+        evidence.note("control plane", level.name, "dump", outcome=f"failed: {error}", next_step=level.value)
+        return [f"no dump before {level.name}: {error}"]
     evidence.note("control plane", level.name, "dump", outcome=where, next_step=level.value)
+    return []
 
 
 def _inventory(nodes: Sequence[Node], settings: FlowSettings) -> Inventory:
