@@ -195,6 +195,36 @@ def test_a_machine_becomes_a_gateway_and_stays_one(
     assert machine.path(STORAGE).read_text() == "certificates"
 
 
+def test_with_compose_the_project_is_taken_down_and_up(
+    machine: machines.Machine, around: Callable[[bytes | Path], Surroundings]
+) -> None:
+    """TPX-181, TPX-182, TPX-186, as far as the machine goes: a script that notes its calls stands for Docker."""
+    site, host = around(STAND_IN), ManagedHost.of(machine)
+    docker, calls = machine.path("/usr/bin/docker"), machine.path("/var/log/calls")
+    docker.write_text('#!/bin/sh\necho "$*" >>/var/log/calls\n')
+    docker.chmod(0o755)
+    machine.path("/etc/systemd/system/docker.service").write_text("[Service]\nExecStart=/usr/bin/sleep infinity\n")
+    given = site.gateway(machine, guests(site, "wiki")[0], runtime="compose", release=None)
+    described = role(TraefikGatewayArgs.model_validate(given))
+    host.apply(described)
+    up = f"compose --file {HOME}/compose.yml up --detach --wait --remove-orphans"
+    down = f"compose --file {HOME}/compose.yml down"
+    assert calls.read_text().splitlines() == [up]
+    assert machine.run("systemctl", "is-active", UNIT).stdout == "active\n"
+    shown = machine.run("stat", "--format", "%a %U %F", STATIC, STORAGE, f"{HOME}/acme-ca.pem", HOME).stdout
+    assert shown.splitlines() == [
+        "600 root regular file", "600 root regular empty file", "644 root regular file", "750 root directory"
+    ]  # fmt: skip
+    assert host.apply(described) == []
+
+    described = role(TraefikGatewayArgs.model_validate(given | {"dynamic": {"routes": guests(site, "media")[0]}}))
+    host.apply(described)
+    assert calls.read_text().splitlines() == [up], "Traefik watches that folder"
+    described = role(TraefikGatewayArgs.model_validate(given | {"https_port": 8443}))
+    host.apply(described)
+    assert calls.read_text().splitlines() == [up, down, up], "once for all that changed"
+
+
 class Visitor:
     """Somebody on the Internet, for whom every name leads to the gateway, and who trusts the authority alone."""
 
