@@ -25,7 +25,8 @@ _LABEL: Final = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 class Model(BaseModel):
     """Plain, validated, immutable values. An unknown key is an error, so a misspelt one is never ignored."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    # Built when first used: a stack has few of the sections that its settings import.
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, defer_build=True)
 
 
 def about(source: str, *, unit: str = "") -> JsonDict:

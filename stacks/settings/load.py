@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path as FilePath
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import ValidationError, create_model
+
+from components.model import Model
 
 from . import endpoints as embedded
 from .endpoints import Endpoints
@@ -113,7 +116,8 @@ def examine(
     problems += check(Draft(stack, plain, valid, production))
     if any(not problem.pending for problem in problems):
         return None, problems
-    return _following_its_revision(Settings(**valid)), problems
+    # Not validated again: that would build the models of all sections.
+    return _following_its_revision(Settings.model_construct(**valid)), problems
 
 
 def _sections(raw: Mapping[str, Any], stack: StackFile, problems: list[Problem]) -> dict[str, Any]:
@@ -144,11 +148,18 @@ def _sections(raw: Mapping[str, Any], stack: StackFile, problems: list[Problem])
 
 def _validated(part: Mapping[str, Any], key: str, stack: StackFile, problems: list[Problem]) -> Any:  # noqa: ANN401 - any section
     try:
-        # Something valid for the one required field; the section under test may be that field itself.
-        return getattr(Settings.model_validate({"environment": "sandbox", **part}), key)
+        return getattr(_alone(key).model_validate(part), key)
     except ValidationError as error:
         problems += explain(error, Settings, part, stack)
         return None
+
+
+@cache
+def _alone(key: str) -> type[Model]:
+    """Return the model of one section: the models of those that a stack does not have are never built."""
+    declared = Settings.model_fields[key]
+    field: dict[str, Any] = {key: (declared.annotation, declared)}
+    return create_model("Settings", __base__=Model, **field)
 
 
 def _blanks_first(raw: Mapping[str, Any], stack: StackFile, problems: list[Problem]) -> list[Problem]:
