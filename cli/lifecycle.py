@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 
-from cli import database_logins, engine, healing, state_copies, state_edit
+from cli import database_logins, engine, healing, plugin_set, state_copies, state_edit
 from cli.configuration import refused, settings_of
 from cli.confirmation import confirmed
 from cli.errors import CommandError
@@ -28,10 +28,7 @@ from cli.state_edit import Record
 from cli.vault_reader import VaultReader
 from stacks.settings.schema import Settings
 from stacks.settings.sections import targets
-from toolchain.engine_home import PluginSet
 from toolchain.fork_server.owner import fork_server
-
-_PLUGINS_TAG = "factory:plugins"
 
 
 @dataclass(frozen=True)
@@ -140,7 +137,7 @@ def prepare(
     if changing:
         healing.clear_dead_run(session, report)
     healing.mend_state_files(session)
-    _check_plugin_set(session, _tags(session))
+    plugin_set.check(session)
     if changing:
         exported = engine.capture(session, ["stack", "export", "--stack", stack.name])
         state_copies.keep(stack.name, exported)
@@ -162,36 +159,6 @@ def _targets(only: str | None, stack: Stack, settings: Settings) -> list[str]:
     with refused():
         patterns = targets(only, stack.name, settings.apps, settings.hosts)
     return [argument for pattern in patterns for argument in ("--target", pattern)]
-
-
-def _tags(session: Session) -> dict[str, str]:
-    """Return the stack's tags; a stack that does not exist yet is made."""
-    listing = ["stack", "tag", "ls", "--json", "--stack", session.stack.name]
-    try:
-        return engine.capture_json(session, listing) or {}
-    except CommandError as error:
-        if "no stack named" not in str(error):
-            raise
-    engine.capture(session, ["stack", "init", "--no-select", "--stack", session.stack.name])
-    return engine.capture_json(session, listing) or {}
-
-
-def _check_plugin_set(session: Session, tags: dict[str, str]) -> None:
-    """Refuse a state that the other plugin set made: both promise the same program, not the same state."""
-    recorded = tags.get(_PLUGINS_TAG)
-    if recorded is None:
-        tag = ["stack", "tag", "set", _PLUGINS_TAG, session.home.plugins, "--stack", session.stack.name]
-        engine.capture(session, tag)
-    elif recorded != session.home.plugins:
-        advice = (
-            "take the official `pulumi` off PATH, or start over with `./factory sandbox reset --yes`"
-            if recorded == PluginSet.LOCAL
-            else "put the official `pulumi` on PATH"
-        )
-        raise CommandError(
-            f"the state of stack {session.stack.name!r} was made with the {recorded} provider plugins and cannot be "
-            f"used with the {session.home.plugins} ones; {advice}"
-        )
 
 
 def _run(session: Session, arguments: Sequence[str], report: Report, *, changes: bool) -> int:
