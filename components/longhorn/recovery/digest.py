@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterator
 
 from .metadata import BLOCK
 
@@ -12,6 +11,8 @@ Runs = list[tuple[int, int]]
 """Start and end of what is not zero within a piece of content, in whole blocks."""
 
 _OFFSET = struct.Struct("<Q")
+_FRAMES = 256
+"""Blocks that are hashed at a time."""
 _ZERO = bytes(BLOCK)
 _ZEROS = bytes(1 << 20)
 
@@ -43,14 +44,17 @@ class ContentDigest:
     def __init__(self, *, stream: bool = False) -> None:
         self._content = hashlib.sha256()
         self._stream = hashlib.sha256() if stream else None
+        self._frames = memoryview(bytearray(_FRAMES * (_OFFSET.size + BLOCK)))
         self._position = 0
         self.data_bytes = 0
         """Bytes of the blocks that are not all zero."""
 
     def add(self, offset: int, content: bytes, runs: Runs) -> None:
         """Add the next piece; `offset` and the length are whole blocks, and offsets ascend."""
+        view = memoryview(content)
         for begin, end in runs:
-            self._content.update(b"".join(_framed(offset, content, begin, end)))
+            for first in range(begin, end, _FRAMES * BLOCK):
+                self._add_blocks(offset + first, view[first : min(first + _FRAMES * BLOCK, end)])
             self.data_bytes += end - begin
         if self._stream:
             self._add_zeros(offset)
@@ -74,14 +78,18 @@ class ContentDigest:
         self._add_zeros(size)
         return self._stream.hexdigest()
 
+    def _add_blocks(self, offset: int, blocks: memoryview) -> None:
+        """Hash each block behind its offset, put together in one place: new memory each time costs more than that."""
+        at = 0
+        for place in range(0, len(blocks), BLOCK):
+            block = blocks[place : place + BLOCK]
+            _OFFSET.pack_into(self._frames, at, offset + place)
+            at += _OFFSET.size + len(block)
+            self._frames[at - len(block) : at] = block
+        self._content.update(self._frames[:at])
+
     def _add_zeros(self, until: int) -> None:
         while self._stream and self._position < until:
             step = min(until - self._position, len(_ZEROS))
             self._stream.update(_ZEROS[:step])
             self._position += step
-
-
-def _framed(offset: int, content: bytes, begin: int, end: int) -> Iterator[bytes]:
-    for place in range(begin, end, BLOCK):
-        yield _OFFSET.pack(offset + place)
-        yield content[place : place + BLOCK]
