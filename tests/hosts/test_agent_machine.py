@@ -71,7 +71,7 @@ def test_a_mount_of_a_device_that_is_not_there_is_told(host: ManagedHost) -> Non
 def test_a_kernel_module_that_cannot_be_had_is_told_by_modprobe_itself(host: ManagedHost) -> None:
     """That one is loaded is proven with doubles: not every kernel that tests run on has modules."""
     role: dict[str, Any] = {"modules": {"nonesuch": {}}, "files": {"/srv/after": {"content": "x"}}}
-    with pytest.raises(AgentError, match="modules:nonesuch.*nonesuch not found") as caught:
+    with pytest.raises(AgentError, match=r"modules:nonesuch.*nonesuch not found") as caught:
         host.apply(role)
     assert caught.value.details["command"] == ["modprobe", "nonesuch"]
     assert caught.value.details["not_applied"] == ["modules:nonesuch", "files:/srv/after"]

@@ -37,7 +37,8 @@ class ManagedHost:
     def of(cls, machine: Machine, *, sudo_password: str | None = None, **changed: object) -> ManagedHost:
         """Reach a machine as root, unless something else is said."""
         known = {"address": machine.address, "user": "root", "host_key": machine.keys.host_key, "ssh_config": None}
-        return cls(machine, RemoteHost.model_validate({**known, **changed}), sudo_password)
+        patient = {"connect_timeout": 60}  # a busy machine is no reason to give up
+        return cls(machine, RemoteHost.model_validate({**known, **patient, **changed}), sudo_password)
 
     def plan(self, desired: Document) -> list[str]:
         """Return what an apply would do, as `do item`."""

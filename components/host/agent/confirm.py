@@ -3,8 +3,8 @@
 Before the first such change its files are copied aside and a transient timer of systemd (or, without systemd, a process
 of its own) is set to put them back. Who first makes the directory ``decided``, the timer or the confirmation, wins.
 
-With systemd a unit is enabled besides that does the same at the next boot, before the network is set up: a host whose
-plug somebody pulls because it does not answer any more comes up as it was.
+With systemd a unit is enabled besides that does the same at the next boot, before what waits for `network-pre.target`: a
+host whose plug somebody pulls because it does not answer any more comes up as it was.
 """
 
 from __future__ import annotations
@@ -124,8 +124,14 @@ class Revert:
         if self._host.system:
             lines += ["systemctl daemon-reload", *(f"systemctl try-restart -- {shlex.quote(unit)}" for unit in units)]
         lines += [" ".join(map(shlex.quote, argv)) for argv in self._confirm.get("undo", ())]
-        ours = " ".join(self._host.path(path) for path in _boot_unit(self._token))
-        return "\n".join([*lines, "sync", f"rm -f {ours}", f"rm -rf {shlex.quote(place)}"]) + "\n"
+        lines.append("sync")
+        if self._host.system:
+            lines.append(f"rm -f {' '.join(map(self._host.path, _boot_unit(self._token)))}")
+        lines.append(f"rm -rf {shlex.quote(place)}")
+        if self._host.system:
+            # The very last: from now on systemd knows no more that the network waits for this.
+            lines.append("systemctl daemon-reload")
+        return "\n".join(lines) + "\n"
 
     def _back(self, target: str, copy: str) -> list[str]:
         """Copy a path aside; returns the commands that put it back, atomically."""
@@ -203,10 +209,12 @@ def _remove_old(host: Host) -> None:
 
 def _disarm_boot(host: Host, token: str) -> None:
     files = Files(host)
-    for path in reversed(_boot_unit(token)):
-        if os.path.lexists(host.path(path)):
-            files.remove(path)
+    there = [path for path in reversed(_boot_unit(token)) if os.path.lexists(host.path(path))]
+    for path in there:
+        files.remove(path)
     files.settle()
+    if there:
+        host.run(["systemctl", "daemon-reload"])
 
 
 def _unit(token: str) -> str:

@@ -154,6 +154,8 @@ def machines(server: tuple[SshServer, Path], tmp_path_factory: pytest.TempPathFa
             "user": getpass.getuser(),
             "host_key": ssh.host_key,
             "ssh_config": None,
+            # A busy machine is no reason to give up.
+            "connect_timeout": 60,
             "root": str(root),
         }
         return Machine(program, root, host, ssh.private_key, log / "log")

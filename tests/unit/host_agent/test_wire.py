@@ -259,7 +259,7 @@ def test_a_killed_run_is_told_as_interrupted(wire: Wire, tmp_path: Path) -> None
     document = {"steps": {"long": {"run": ["sleep", "60"], "creates": "/x"}}}
     planned = wire.plan(document, lock={"holder": "test"})
     wire.send_bytes(json_frame({"kind": "apply", "plan_id": planned["plan_id"], "root": str(tmp_path)}))
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not list(tmp_path.glob("var/lib/factory/journal/*")):
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -276,7 +276,7 @@ def test_a_killed_run_is_told_as_interrupted(wire: Wire, tmp_path: Path) -> None
 
 
 def children(pid: int) -> list[int]:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not (found := Path(f"/proc/{pid}/task/{pid}/children").read_text().split()):
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -295,7 +295,7 @@ def test_cancel_ends_a_step_and_stops(wire: Wire, tmp_path: Path) -> None:
     error = wire.answer()["error"]
     assert error["code"] == "cancelled"
     assert error["not_applied"] == ["steps:long", "steps:never"]
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 50
     assert wire.plan({})["event"] == "result"
 
 
@@ -311,11 +311,11 @@ def test_a_step_has_its_time_and_its_output_a_cap(wire: Wire) -> None:
 
 
 def test_a_daemon_that_keeps_the_streams_does_not_keep_the_step(wire: Wire, tmp_path: Path) -> None:
-    script = "sleep 5 & echo $! > pid; touch made"
+    script = "sleep 60 & echo $! > pid; touch made"
     began = time.monotonic()
     step = {"run": ["sh", "-c", script], "creates": "/made"}
     assert wire.apply({"steps": {"s": step}})["applied"] == ["steps:s"]
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 50
     os.kill(int((tmp_path / "pid").read_text()), 15)
 
 
