@@ -93,7 +93,8 @@ class Project:
 
     def state_file(self, stack: str) -> Path:
         """Return the file that holds the stack's state."""
-        url = self.environment.get("PULUMI_BACKEND_URL") or (self.state / "backend").as_uri()
+        declared = self.configuration(stack)["config"].get("factory:sandbox", {}).get("state_url")
+        url = self.environment.get("PULUMI_BACKEND_URL") or declared or (self.state / "backend").as_uri()
         return Path(url.removeprefix("file://"), ".pulumi", "stacks", "factory", f"{stack}.json")
 
     def state_of(self, stack: str) -> dict[str, Any]:

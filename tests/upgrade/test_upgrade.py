@@ -52,10 +52,8 @@ def test_an_old_state_is_previewed_brought_up_and_destroyed(
     providers = [argument for urn in sorted(names) if "::pulumi:providers:" in urn for argument in ("--target", urn)]
     project.pulumi(STACK, "up", "--stack", STACK, "--yes", "--skip-preview", *providers)
 
-    project.pulumi(STACK, "refresh", "--stack", STACK, "--yes", "--skip-preview")
-    assert project.resources(STACK).keys() == names, "today's plugins find every object"
     steps = planned(project)
-    # A renamed resource, token or module without an alias shows as a create and a delete.
+    # What today's plugins do not find, and a renamed resource, token or module without an alias, shows as a create.
     assert {step["op"] for step in steps} <= {"update"}, [(step["op"], step["urn"]) for step in steps]
     assert {kind(step["urn"]) for step in steps} <= set(OF_THE_SITE), [step["urn"] for step in steps]
 
@@ -66,10 +64,10 @@ def test_an_old_state_is_previewed_brought_up_and_destroyed(
 
 
 def planned(project: Project) -> list[dict[str, Any]]:
-    """Return what today's program would do."""
-    shown = project.pulumi(STACK, "preview", "--stack", STACK, "--json").stdout
+    """Refresh, and return what today's program would do."""
+    shown = project.pulumi(STACK, "preview", "--stack", STACK, "--refresh", "--run-program", "--json").stdout
     steps: list[dict[str, Any]] = json.loads(shown[shown.index("{") :])["steps"]
-    return [step for step in steps if step["op"] not in {"same", "read"}]
+    return [step for step in steps if step["op"] not in {"same", "read", "refresh"}]
 
 
 def with_drawn_values(old: list[dict[str, Any]], new: Collection[dict[str, Any]]) -> None:
