@@ -9,7 +9,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SDKS = {"pulumi_kubernetes", "pulumi_vault", "pulumi_postgresql", "pulumi_command", "pulumi_cloudflare", "pulumi_gcp"}
-SAID = "import json, sys; print(json.dumps([name for name in sys.modules if name.startswith('pulumi')]))"
+SAID = "import json, sys; print(json.dumps(list(sys.modules)))"
+# What takes long to import.
+HEAVY = {"asyncio", "asyncssh", "components", "cryptography", "grpc", "httpx", "psycopg", "pydantic", "rich", "stacks"}
 # Builds the sandbox without these keys, under mocks.
 BUILT = """
 import pathlib, tempfile
@@ -24,10 +26,15 @@ build(lambda: build_stack(site_of("sandbox", folder, **absent)), computed=comput
 
 
 def imported(source: str) -> set[str]:
-    """The provider SDKs that are loaded after a program, in a process of its own."""
+    """The top-level packages that are loaded after a program, in a process of its own."""
     program = f"{source}\n{SAID}"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     return {name for name in json.loads(done.stdout.splitlines()[-1]) if "." not in name}
+
+
+def pulumi(source: str) -> set[str]:
+    """Pulumi and its provider SDKs, if they are loaded after a program."""
+    return {name for name in imported(source) if name.startswith("pulumi")}
 
 
 @pytest.mark.parametrize(
@@ -41,7 +48,7 @@ def imported(source: str) -> set[str]:
     ],
 )
 def test_settings_and_arguments_need_no_sdk(source: str) -> None:
-    assert imported(source) == set()
+    assert pulumi(source) == set()
 
 
 def test_a_component_needs_the_sdks_of_what_it_makes() -> None:
@@ -62,3 +69,26 @@ def test_composing_imports_the_sdk_of_no_section() -> None:
 )
 def test_an_absent_section_needs_no_sdk(absent: list[str], needed: set[str]) -> None:
     assert imported(BUILT.format(absent=absent)) & SDKS == needed
+
+
+@pytest.mark.parametrize(
+    ("source", "needed"),
+    [
+        # What every `up` and `preview` imports before the engine starts.
+        ("import cli.__main__, cli.lifecycle, cli.adoption", {"components", "pydantic", "stacks"}),
+        ("import toolchain.fork_server.client", set()),
+        ("import toolchain.language_host.host", {"asyncio", "grpc"}),
+        ("import toolchain.plugins.kit", {"asyncio", "grpc"}),
+        ("import toolchain.plugins.kubernetes.provider", {"asyncio", "grpc", "httpx", "pydantic", "rich"}),
+        ("import toolchain.plugins.postgresql.provider", {"asyncio", "grpc", "psycopg"}),
+    ],
+)
+def test_a_process_of_a_run_imports_no_more_than_it_needs(source: str, needed: set[str]) -> None:
+    assert imported(source) & HEAVY == needed
+
+
+def test_what_the_processes_of_a_run_share_belongs_to_no_section() -> None:
+    source = "from importlib import import_module; from toolchain.fork_server.__main__ import SHARED"
+    loaded = imported(f"{source}; [import_module(name) for name in SHARED]")
+    assert {"pulumi", "grpc", "stacks", "toolchain"} <= loaded
+    assert loaded & (SDKS | {"asyncssh", "httpx", "psycopg"}) == set()

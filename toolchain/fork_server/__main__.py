@@ -9,7 +9,7 @@ import sys
 from .server import Server
 
 # What at least two of a run's processes need, whatever the stack has in it.
-_SHARED = (
+SHARED = (
     "pulumi",
     "pulumi.policy",
     "toolchain.plugins.kit",
@@ -22,7 +22,7 @@ def main() -> None:
     """Import, then serve; in a fork, become what is asked for."""
     server = Server(socket.socket(fileno=int(sys.argv[1])), sys.stdin.fileno())
     gc.disable()
-    for module in _SHARED:
+    for module in SHARED:
         with contextlib.suppress(ImportError):  # whoever needs it says so
             importlib.import_module(module)
     gc.freeze()  # a collection in a fork would copy all of it
