@@ -3,8 +3,8 @@
 Before the first such change its files are copied aside and a transient timer of systemd (or, without systemd, a process
 of its own) is set to put them back. Who first makes the directory ``decided``, the timer or the confirmation, wins.
 
-With systemd a unit is enabled besides that does the same at the next boot, before what waits for `network-pre.target`: a
-host whose plug somebody pulls because it does not answer any more comes up as it was.
+With systemd a unit is enabled besides that does the same at the next boot, before what waits for `network-pre.target`.
+A host whose plug somebody pulls because it does not answer any more comes up as it was.
 """
 
 from __future__ import annotations
