@@ -21,7 +21,7 @@ from components.longhorn.flow.volumes import FlowSettings
 from components.longhorn.recovery import BadInputError, CancelledError, DamagedError
 from components.longhorn.recovery.backup import backup, check_backup
 from components.longhorn.recovery.extents import LayerFile
-from tests.support.fake_longhorn import NAMESPACE, FakeLonghorn, Manners
+from tests.support.fake_longhorn import NAMESPACE, FakeLonghorn, Manners, managers
 from tests.support.memory_cluster import Controllers, MemoryCluster
 from tests.support.recovery_node import FakeClock
 
@@ -159,6 +159,8 @@ def test_nothing_is_written_among_the_replicas(tmp_path: Path, dice: random.Rand
 def cluster() -> MemoryCluster:
     found = MemoryCluster(FakeClock().now)
     found.absent_kinds = {"longhorn.BackingImage"}
+    for ref, body in managers(("node1",)):
+        found.add(ref, body)
     found.add(
         Ref("PersistentVolume", PV),
         {
@@ -343,6 +345,16 @@ def test_a_folder_that_never_answers_is_passed_over(
 def restored(cluster: MemoryCluster, dump: Dump, **options: Any) -> Any:
     clock = FakeClock(tick=FakeLonghorn(Controllers(cluster), ("node1",), Manners()).step)
     return restore(cluster, dump, SETTINGS, clock, **options)
+
+
+def test_without_a_running_manager_nothing_is_brought_back(cluster: MemoryCluster) -> None:
+    """LHP-060: a Volume that nobody takes up would stand there empty, or be refused by a webhook that is down."""
+    dump = taken(cluster)
+    lost(cluster)
+    cluster.objects.pop(Ref("Pod", "longhorn-manager-node1", NAMESPACE))
+    with pytest.raises(DumpError, match="0 of 0 longhorn-manager pods are Running"):
+        restored(cluster, dump)
+    assert cluster.mutations == []
 
 
 def lost(cluster: MemoryCluster) -> None:

@@ -532,6 +532,26 @@ def test_a_claim_that_never_goes_aborts_the_volume_before_anything_is_made(fast_
     assert not any(step.startswith("create") for step in site.cluster.mutations)
 
 
+def test_a_claim_that_does_not_bind_says_what_it_asks_for(fast_path: Path) -> None:
+    """FM-20: nobody binds here; class and mode stand beside what was last seen."""
+    site = make_site(fast_path, manners=Manners(workloads=False))
+    (found,) = site.run().volumes
+    assert (found.outcome, found.code) == (Outcome.FAILED, "timeout")
+    assert "is bound; last seen: {" in found.error
+    for asked in ("'class': 'longhorn'", "'modes': ['ReadWriteOnce']"):
+        assert asked in found.error
+
+
+def test_a_workload_that_must_not_start_stays_down(fast_path: Path) -> None:
+    """VAR-006, VAR-008, FM-30: its data is back, and the secret store may still be sealed."""
+    site = make_site(fast_path, volume(scale_up=False))
+    assert site.run().outcome is Outcome.RECOVERED
+    workload = site.cluster.get(Ref("StatefulSet", "web", "shop"))
+    assert workload is not None
+    assert workload["spec"]["replicas"] == 0
+    assert site.restored() == FILES
+
+
 def test_a_ticket_that_does_not_go_is_said_and_its_object_stays(fast_path: Path) -> None:
     """FM-18, PIT-06: something gives it back each time."""
     site = make_site(fast_path)

@@ -82,9 +82,12 @@ def restore(
     """Bring back Volumes, PersistentVolumes and claims, in this order; engines and replicas never (BKP-045).
 
     ``claims`` (``namespace/name``) chooses; all without. Existing objects are never overwritten: equal ones are
-    unchanged, others a conflict. Raises DumpError when a chosen claim is not in the dump, before anything is made.
+    unchanged, others a conflict. Raises DumpError when a chosen claim is not in the dump, and when no manager runs that
+    could take a Volume up (LHP-060), before anything is made.
     """
     chosen = _chosen(dump, tuple(claims))
+    if not dry_run:
+        _wait_for_manager(cluster, settings, clock)
     report = RestoreReport()
     for kind in _ORDER:
         for document in chosen[kind]:
@@ -180,6 +183,18 @@ def _differences(wanted: dict[str, Any], present: dict[str, Any]) -> list[str]:
         for key, value in wanted.items()
         if present.get(key) != value
     ]
+
+
+def _wait_for_manager(cluster: Cluster, settings: FlowSettings, clock: Clock) -> None:
+    deadline = clock.monotonic() + settings.long_wait_seconds
+    while True:
+        managers = cluster.list("Pod", settings.longhorn_namespace, "app=longhorn-manager")
+        if any(deep(pod, "status", "phase") == "Running" for pod in managers):
+            return
+        if clock.monotonic() >= deadline:
+            message = f"0 of {len(managers)} longhorn-manager pods are Running: recover the control plane first"
+            raise DumpError(message)
+        clock.sleep(_PAUSE)
 
 
 def _wait_for_volumes(cluster: Cluster, volumes: list[Document], settings: FlowSettings, clock: Clock) -> None:
