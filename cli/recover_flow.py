@@ -60,7 +60,10 @@ def run(
     yes: opening.YesOption = False,
     site: opening.SiteOption = None,
     dumps: Annotated[
-        list[Path] | None, typer.Option("--dumps", help="Folder with dumps: labels and attributes come from them.")
+        list[Path] | None,
+        typer.Option(
+            "--dumps", help="Folder with dumps: labels and attributes come from them, entries are compared with them."
+        ),
     ] = None,
     kubeconfig: opening.KubeconfigOption = "",
     context: opening.ContextOption = None,

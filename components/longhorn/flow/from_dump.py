@@ -55,7 +55,8 @@ def disagreements(volume: VolumeInput, dumped: tuple[Document | None, Document |
     if owner and other != here:
         found.append(f"{volume.pv_name}: in the dump it belongs to the claim {other}, not to {here} (DEF-27)")
     capacity = str(deep(pv, "spec", "capacity", "storage") or "")
-    if capacity and not volume.allow_resize and volume.size not in _sizes(quantity_bytes(capacity)):
+    sizes = _sizes(capacity)
+    if sizes and not volume.allow_resize and volume.size not in sizes:
         found.append(
             f"{volume.pv_name}: in the dump it has {capacity}, not {volume.size_human}; allow_resize accepts another"
         )
@@ -67,8 +68,12 @@ def _place(claim: Document) -> str:
     return f"{claim['metadata'].get('namespace')}/{name_of(claim)}"
 
 
-def _sizes(asked: int) -> tuple[int, int]:
-    """Return the size that was asked for, and what Longhorn makes of it (GLK-009)."""
+def _sizes(capacity: str) -> tuple[int, ...]:
+    """Return the size that was asked for, and what Longhorn makes of it (GLK-009); nothing where it is no size."""
+    try:
+        asked = quantity_bytes(capacity)
+    except ValueError:
+        return ()
     return asked, -(-asked // _STEP) * _STEP
 
 
