@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from ..host.args import ConfirmArgs, FileArgs, HostStateArgs, LinkArgs, PackageArgs, StepArgs, UnitArgs
-from ..host.args_services import Sections
+from ..host.args_services import Sections, Stage
 from .args_containers import Place
 from .args_network import DeviceSegmentArgs
 from .formats import template
@@ -175,6 +175,14 @@ def firewall(gateway: Gateway) -> Role:
             packages={"nftables": PackageArgs()},
             files={path: FileArgs(content=text, validate_with=("/usr/sbin/nft", "--check", "--file", "%s"))},
             units={unit: UnitArgs(unit=service, enabled=True, running=True, reload_on=(f"files:{path}",))},
+            # Somebody else's `flush ruleset` takes the table away and leaves the service as it is.
+            steps={
+                "loaded": StepArgs(
+                    run=("systemctl", "reload", unit),
+                    unless=("/usr/sbin/nft", "list", "table", "inet", table),
+                    stage=Stage.FINISH,
+                )
+            },
             confirm=ConfirmArgs(
                 items=(f"files:{path}", f"units:{unit}"),
                 timeout=gateway.args.confirm_seconds,
