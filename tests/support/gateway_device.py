@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -104,6 +105,8 @@ class Device:
         state = folder / "sandbox-state"
         state.mkdir()
         project = Project.copy_to(folder / "checkout", folder / "state")
+        # The gateway has names of the example site, which counts as production beside a sandbox.
+        project.stack_file("example").unlink()
         project.environment = {"PULUMI_BACKEND_URL": state.as_uri(), "PULUMI_CONFIG_PASSPHRASE": name}
         config = {
             "pulumi:disable-default-providers": ["*"],
@@ -113,8 +116,9 @@ class Device:
         }
         project.configure(name, {"config": config})
         project.pulumi(name, "stack", "init", name)
-        given = self.values()["secrets"].items()
-        options = [word for key, value in given for word in ("--secret", f"host_secrets.cm5_gateway.{key}={value}")]
+        needed = {"private_key", *CM5GatewayArgs.model_validate(self.args(**changes)).secrets}
+        given = {key: value for key, value in self.values()["secrets"].items() if key in needed}
+        options = [w for key, value in given.items() for w in ("--secret", f"host_secrets.cm5_gateway.{key}={value}")]
         project.pulumi(name, "config", "set-all", "--stack", name, "--path", *options)
         return project
 
@@ -160,8 +164,8 @@ class Device:
 
 
 @contextmanager
-def gateway_device(folder: Path) -> Iterator[Device]:
-    """Run a bare machine, with the program that has not been run yet."""
+def gateway_device(folder: Path, *, traefik: Path | None = None) -> Iterator[Device]:
+    """Run a bare machine, with the program that has not been run yet. With ``traefik`` that one runs, and no double."""
     doubles = {name: _PYTHON + (_DOUBLES / f"{name}.py").read_text("utf-8") for name in ("docker", "serve")}
     packages = (
         Package(
@@ -178,6 +182,9 @@ def gateway_device(folder: Path) -> Iterator[Device]:
     with signer(folder / "gpg") as key:
         write_repository(folder / "seed" / _SHELF.lstrip("/"), packages, key, folder / "work")
         signing_key = key.public_key
+    if traefik is not None:
+        (folder / "seed/usr/bin").mkdir(parents=True)
+        shutil.copy2(traefik, folder / "seed/usr/bin/traefik")
     program = Program.write(folder / "project", _PROGRAM)
     settings = json.loads((program.folder / "Pulumi.yaml").read_text())
     plugin = {"name": "factory-host", "path": str(ROOT / "toolchain/plugins/factory_host")}
