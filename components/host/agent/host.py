@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 STATE = "/var/lib/factory"
 """Where the journal of an unfinished run, the marks of steps and the copies for a revert lie."""
 _SHORTEST_SECRET = 4
+_NAMES = ("item", "do", "why", "applied", "not_applied")
+"""Where answers name items: keys of a document are no secrets, and a line of one may look like the kind of an item."""
 
 
 class Host:
@@ -58,7 +60,7 @@ class Host:
             self._secrets.update(part for part in (text, *text.splitlines()) if len(part.strip()) >= _SHORTEST_SECRET)
 
     def redact(self, value: Any) -> Any:
-        """Take the remembered secrets out of texts, also inside lists and maps."""
+        """Take the remembered secrets out of texts, also inside lists and maps; the names of items stay."""
         if isinstance(value, str):
             for secret in sorted(self._secrets, key=len, reverse=True):
                 value = value.replace(secret, "[secret]")
@@ -66,7 +68,7 @@ class Host:
         if isinstance(value, list):
             return [self.redact(part) for part in value]
         if isinstance(value, dict):
-            return {key: self.redact(part) for key, part in value.items()}
+            return {key: part if key in _NAMES else self.redact(part) for key, part in value.items()}
         return value
 
     def forget_names(self) -> None:

@@ -182,6 +182,13 @@ def test_a_secret_leaves_the_host_as_a_keyed_hash_only(wire: Wire, tmp_path: Pat
         assert canary.encode() not in wire.everything
 
 
+def test_a_line_of_a_secret_that_looks_like_a_name_hides_no_name(wire: Wire) -> None:
+    """Another role of the same run has a file with a line that begins the names of items."""
+    wire.plan({"files": {"/etc/key": {"content": "files:\n  - /etc/plain\n", "secret": True, "mode": "0600"}}})
+    planned = wire.plan({"files": {"/etc/plain": {"content": "x"}}})["plan"]
+    assert [(each["do"], each["item"]) for each in planned["actions"]] == [("create", "files:/etc/plain")]
+
+
 def test_a_secret_step_tells_no_output(wire: Wire) -> None:
     steps = {"s": {"run": ["sh", "-c", "echo derived-7f >&2; exit 1"], "creates": "/x", "secret": True}}
     assert wire.apply({"steps": steps})["error"]["stderr"] == ["(its output is secret)"]
