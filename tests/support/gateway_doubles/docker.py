@@ -41,31 +41,46 @@ def main(arguments: Sequence[str]) -> None:
     verb, *rest = arguments
     if verb == "compose":
         assert rest[0] == "--file", rest
-        compose(Path(rest[1]), rest[2])
+        compose(Path(rest[1]), rest[2], rest[3:])
     else:
         verbs: dict[str, Callable[..., None]] = {"pull": pull, "create": create, "cp": copy, "rm": remove, "boot": boot}
         verbs[verb](*rest)
 
 
-def compose(file: Path, verb: str) -> None:
+def compose(file: Path, verb: str, arguments: Sequence[str]) -> None:
     services = yaml.safe_load(file.read_text())["services"]
     for name, service in services.items():
         if not isinstance(service.get("image"), str) or service.get("network_mode") != "host":
             sys.exit(f"services.{name} must have an image, and the host's network")
-    if verb == "pull":
-        for service in services.values():
-            found(service["image"])
-    elif verb == "up":
-        for name in {record.stem for record in RECORDS.glob("*.json")} - services.keys():
-            stop(name)
-            (RECORDS / f"{name}.json").unlink()
-        for name, service in services.items():
-            up(name, service)
-    elif verb == "ps":
-        running = [name for name in services if is_active(name)]
-        print("\n".join(running))
+    if verb in ONE_BY_ONE:
+        for name in arguments:
+            ONE_BY_ONE[verb](name)
+    elif verb in ALL:
+        ALL[verb](services, arguments)
     elif verb != "config":
         sys.exit(f"unknown command {verb}")
+
+
+def pull_all(services: dict[str, Any], _arguments: Sequence[str]) -> None:
+    for service in services.values():
+        found(service["image"])
+
+
+def up_all(services: dict[str, Any], _arguments: Sequence[str]) -> None:
+    remove_all({record.stem: None for record in RECORDS.glob("*.json") if record.stem not in services}, ())
+    for name, service in services.items():
+        up(name, service)
+
+
+def list_all(services: dict[str, Any], arguments: Sequence[str]) -> None:
+    paused = arguments[arguments.index("--status") + 1] == "paused"
+    print("\n".join(name for name in services if is_active(name) and is_paused(name) is paused))
+
+
+def remove_all(services: dict[str, Any], _arguments: Sequence[str]) -> None:
+    for name in services:
+        stop(name)
+        (RECORDS / f"{name}.json").unlink(missing_ok=True)
 
 
 def up(name: str, service: dict[str, Any]) -> None:
@@ -103,6 +118,32 @@ def start(name: str, service: dict[str, Any]) -> None:
 
 def stop(name: str) -> None:
     subprocess.run(["systemctl", "stop", unit(name)], check=False, stderr=subprocess.DEVNULL)
+
+
+def resume(name: str) -> None:
+    start(name, json.loads((RECORDS / f"{name}.json").read_text()))
+
+
+def pause(name: str) -> None:
+    signal(name, "STOP")
+    mark(name).touch()
+
+
+def unpause(name: str) -> None:
+    signal(name, "CONT")
+    mark(name).unlink()
+
+
+def signal(name: str, word: str) -> None:
+    subprocess.run(["systemctl", "kill", f"--signal={word}", unit(name)], check=True)
+
+
+def mark(name: str) -> Path:
+    return RECORDS / f"{name}.paused"
+
+
+def is_paused(name: str) -> bool:
+    return mark(name).exists()
 
 
 def is_active(name: str) -> bool:
@@ -146,6 +187,14 @@ def boot() -> None:
         if not is_active(record.stem):
             start(record.stem, json.loads(record.read_text()))
 
+
+ALL: dict[str, Callable[[dict[str, Any], Sequence[str]], None]] = {
+    "pull": pull_all,
+    "up": up_all,
+    "ps": list_all,
+    "down": remove_all,
+}
+ONE_BY_ONE: dict[str, Callable[[str], None]] = {"stop": stop, "start": resume, "pause": pause, "unpause": unpause}
 
 if __name__ == "__main__":
     main(sys.argv[1:])
