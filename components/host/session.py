@@ -14,7 +14,7 @@ from typing import Any, Final
 from .agent import BOOTSTRAP, OUR_BYTECODE, FrameParser, ProtocolError, blob_frames, bundle, json_frame
 from .command import SUDO_REFUSED, agent_command, preamble
 from .remote_host import RemoteHost, Sudo
-from .transport import Channel, HostError, Transport, UnreachableError
+from .transport import Channel, HostError, MisdescribedError, Transport, UnreachableError
 
 __all__ = ["AgentError", "HostSession", "LostError", "Progress", "Stop"]
 
@@ -216,7 +216,7 @@ class HostSession:
         try:
             password = preamble(self.host, self._password)
         except ValueError as error:
-            raise UnreachableError(f"{self.place}: {error}") from None
+            raise MisdescribedError(f"{self.place}: {error}") from None
         # Made while the host is connected to: most hosts' Python is like ours.
         program = asyncio.create_task(asyncio.to_thread(bundle, OUR_BYTECODE))
         agent = _Running(await self._transport.start(agent_command(self.host, BOOTSTRAP)))
@@ -250,7 +250,7 @@ class HostSession:
         while not agent.waiting:
             data = await agent.channel.receive()
             if not data:
-                raise UnreachableError(await self._last_words(agent))
+                raise await self._last_words(agent)
             try:
                 agent.waiting += agent.parser.feed(data)
             except ProtocolError as error:
@@ -269,21 +269,22 @@ class HostSession:
         if self._agent is agent:
             self._agent = None
 
-    async def _last_words(self, agent: _Running) -> str:
+    async def _last_words(self, agent: _Running) -> UnreachableError:
         """Say why an agent ended without an answer."""
         status, stderr = await agent.channel.ended()
         lines = [line.strip() for line in stderr.splitlines() if line.strip()]
         words = " | ".join(lines[-_LAST_WORDS:])
         if status == SUDO_REFUSED and self.host.sudo is not Sudo.NONE:
             if "incorrect password" in stderr or "no password was provided" in stderr:
-                return f"{self.place}: the sudo password is wrong"
-            return f"{self.place}: sudo refuses: {words or 'it says nothing'}"
+                return MisdescribedError(f"{self.place}: the sudo password is wrong")
+            return UnreachableError(f"{self.place}: sudo refuses: {words or 'it says nothing'}")
         if status == _NOT_FOUND:
             missing = self.host.python if self.host.sudo is Sudo.NONE else f"sudo or {self.host.python}"
-            return f"{self.place} has no {missing}: install it, or set `python` to where it is"
+            return UnreachableError(f"{self.place} has no {missing}: install it, or set `python` to where it is")
         if status is None:
-            return f"{self.place}: the agent was ended or the connection was lost"
-        return f"{self.place}: the agent ended with exit status {status}{': ' + words if words else ''}"
+            return UnreachableError(f"{self.place}: the agent was ended or the connection was lost")
+        said = f": {words}" if words else ""
+        return UnreachableError(f"{self.place}: the agent ended with exit status {status}{said}")
 
 
 def _progress_line(message: Message) -> str:

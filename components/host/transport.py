@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-__all__ = ["Channel", "HostError", "Transport", "UnreachableError"]
+__all__ = ["Channel", "HostError", "MisdescribedError", "Transport", "UnreachableError"]
 
 
 class HostError(Exception):
@@ -11,6 +11,10 @@ class HostError(Exception):
 
 class UnreachableError(HostError):
     """The host does not answer, or does not let us in. What it looks like is therefore not known."""
+
+
+class MisdescribedError(UnreachableError):
+    """How the host is reached is described wrongly: another key, a wrong password. To wait for it heals nothing."""
 
 
 class Channel(Protocol):

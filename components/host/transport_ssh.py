@@ -16,7 +16,7 @@ import asyncssh
 from .public_key import algorithm, fingerprint
 from .remote_host import DEFAULT_PORT, JumpHost, RemoteHost
 from .ssh_config import config_files, not_followed
-from .transport import UnreachableError
+from .transport import MisdescribedError, UnreachableError
 
 __all__ = ["JumpConnections", "Login", "SshChannel", "SshTransport", "scan_host_keys"]
 
@@ -237,11 +237,11 @@ async def _dial(
             return await asyncssh.connect(to.address, to.port or (), client_factory=lambda: client, **options)
     except asyncssh.HostKeyNotVerifiable as error:
         if client.shown is None:
-            raise UnreachableError(
+            raise MisdescribedError(
                 f"{place}: the key of a jump host is not among the known hosts ({_reason(error)}); describe it in "
                 "jump_hosts with its pinned key, or log in to it once with `ssh`"
             ) from None
-        raise UnreachableError(
+        raise MisdescribedError(
             f"{place} shows another host key than the pinned one: pinned {_shown(to.host_key)}, shown "
             f"{_shown(client.shown)}. If the host was installed anew, compare the shown one on its console and change "
             "host_key; otherwise somebody stands in between"
@@ -294,11 +294,11 @@ async def _explained(
     except asyncssh.PermissionDenied as error:
         raise UnreachableError("; ".join([f"{place} refuses the login: {_reason(error)}", *hints()])) from None
     except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError) as error:
-        raise UnreachableError(
+        raise MisdescribedError(
             f"the private key for {place} cannot be read: it or its passphrase is wrong ({_reason(error)})"
         ) from None
     except asyncssh.ConfigParseError as error:
-        raise UnreachableError(f"the SSH configuration for {place} cannot be followed: {_reason(error)}") from None
+        raise MisdescribedError(f"the SSH configuration for {place} cannot be followed: {_reason(error)}") from None
     except (OSError, asyncssh.Error) as error:
         raise UnreachableError(f"cannot reach {place}: {_reason(error)}") from None
 

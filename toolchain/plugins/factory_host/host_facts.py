@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from components.host.checks import HostCheck, judge
 from components.host.pool import HostPool
 from components.host.remote_host import RemoteHost
-from components.host.transport import HostError, UnreachableError
+from components.host.transport import HostError, MisdescribedError, UnreachableError
 from components.model import Model
 from toolchain.plugins.kit import (
     Context,
@@ -77,6 +77,8 @@ class HostFactsHandler(Handler):
             return news, [Failure(format_path(each["loc"]), each["msg"]) for each in error.errors(include_input=False)]
         try:
             answers = self._loop.run(context, lambda work: self._answers(work, asked))
+        except MisdescribedError as error:
+            raise ProviderError(f"{error}.") from None
         except UnreachableError as error:
             context.warn(f"{error}. It was not asked what it is; the last known facts are used")
             return before, []

@@ -9,7 +9,7 @@ from components.host.pool import HostPool
 from components.host.session import AgentError, HostSession, LostError
 from components.host.ssh_config import not_followed
 from components.host.summary import changes, in_words, managed, unseen
-from components.host.transport import HostError, UnreachableError
+from components.host.transport import HostError, MisdescribedError, UnreachableError
 from toolchain.plugins.kit import (
     UNKNOWN,
     Change,
@@ -170,6 +170,8 @@ class HostStateHandler(Handler):
         place, role = known.host.place, known.role
         try:
             plan = self._loop.run(context, work)["plan"]
+        except MisdescribedError as error:
+            raise ProviderError(f"{error}.") from None
         except UnreachableError as error:
             context.warn(f"{error}. This preview counts everything as new")
             found = unseen(place, role, document)
