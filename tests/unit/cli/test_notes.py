@@ -82,7 +82,7 @@ def test_labels_that_no_notes_can_hold_are_told_before_anybody_merges_them(tmp_p
         assert found["labels"]
         (warned,) = [one for one in found["warnings"] if one["id"] == "TPX-121"]
         assert (warned["level"], "write the file, with --address" in warned["message"]) == ("warning", True)
-        assert "TPX-121" not in command("render", "--labels", file, "--address", "10.0.0.7")[1]
+    assert "TPX-121" not in command("render", "--labels", listed(tmp_path, *many), "--address", "10.0.0.7")[1]
 
 
 def test_what_cannot_be_published_has_status_two(tmp_path: Path) -> None:
