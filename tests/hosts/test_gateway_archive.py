@@ -60,6 +60,7 @@ def test_keys_come_back_with_owner_and_mode(machine: Machine, user: str, sudo: s
     assert machine.run("ls", "--almost-all", "/opt/data").stdout.split() == ["authority", "mosquitto"]
 
 
+@pytest.mark.long
 def test_the_command_saves_and_puts_back(machine: Machine, tmp_path: Path) -> None:
     """As a person runs it: `./factory cm5`, with a stack that describes the gateway."""
     project = Project.copy_to(tmp_path / "checkout", tmp_path / "state")
