@@ -4,6 +4,7 @@ This process stands for the fork: it passes signals on, and ends as the fork end
 imports little, because its start is time that the fork is to save.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -17,7 +18,10 @@ VARIABLE = "FACTORY_FORK_SERVER"
 SIGNALLED = 128
 """A process that signal N ended has this status + N, as in a shell."""
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_PARENT_POLL_SECONDS = 0.5
+_KILLED = SIGNALLED + signal.SIGKILL
+_POLL_SECONDS = 0.5
+_PATIENCE = 20
+"""So many polls a fork whose engine is dead may take to end by itself."""
 
 
 def main() -> NoReturn:
@@ -28,17 +32,27 @@ def main() -> NoReturn:
     if connection is None:
         os.execv(sys.executable, [sys.executable, "-u", *arguments])  # noqa: S606 - no shell is wanted
     for number in _FORWARDED:
-        signal.signal(number, lambda number, _frame: connection.send(bytes([number])))
-    connection.settimeout(_PARENT_POLL_SECONDS)
-    while True:
+        signal.signal(number, lambda number, _frame: _pass_on(number, connection))
+    connection.settimeout(_POLL_SECONDS)
+    patience = _PATIENCE
+    while patience:
         try:
             status = connection.recv(1)
         except TimeoutError:
             if os.getppid() != parent:  # the engine is dead
-                connection.send(bytes([signal.SIGTERM]))
-        else:
-            # Nothing is received when the server has died, and its forks with it.
-            os._exit(status[0] if status else SIGNALLED + signal.SIGKILL)
+                _pass_on(signal.SIGTERM, connection)
+                patience -= 1
+            continue
+        except OSError:
+            status = b""
+        # Nothing comes from a server that has died, and its forks with it.
+        os._exit(status[0] if status else _KILLED)
+    os._exit(_KILLED)  # the server kills the fork that no longer has a client
+
+
+def _pass_on(number: int, connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # the fork has ended, or the server: either is about to be heard
+        connection.send(bytes([number]))
 
 
 def mine(connection: socket.socket) -> bool:

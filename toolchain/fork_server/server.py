@@ -85,11 +85,10 @@ class Server:
 
     def _accept(self) -> Role | None:
         client, _ = self._listener.accept()
-        message, files, _, _ = socket.recv_fds(client, _REQUEST_BYTES, _FILES) if mine(client) else (b"", [], 0, None)
-        if not message:
+        role = _asked_for(client)
+        if role is None:
             client.close()
             return None
-        role = Role(json.loads(message), files)
         fork = os.fork()
         if fork == 0:
             os.setpgid(0, 0)
@@ -141,3 +140,12 @@ class Server:
         with contextlib.suppress(OSError):
             client.send(bytes([status if status >= 0 else SIGNALLED - status]))
         client.close()
+
+
+def _asked_for(client: socket.socket) -> Role | None:
+    """Read a request; None if it is not this user's, or its sender is gone already."""
+    try:
+        message, files, _, _ = socket.recv_fds(client, _REQUEST_BYTES, _FILES) if mine(client) else (b"", [], 0, None)
+    except OSError:
+        return None
+    return Role(json.loads(message), files) if message else None
