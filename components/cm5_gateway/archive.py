@@ -3,6 +3,7 @@
 The file is readable by its owner alone, for it holds keys. Its digest stands in ``FILE.sha256``, as `sha256sum` has it.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..host.command import agent_command, preamble
-from ..host.transport import Channel, HostError, Transport
+from ..host.transport import Channel, HostError, Transport, UnreachableError
 from .device_archive import MANIFEST
 from .formats import script
 from .gateway import Gateway
@@ -51,16 +52,18 @@ class Device:
         """
         part = _Part(file)
         request = self._request("backup", paths=kept(self._gateway), manifest=manifest(self._gateway, created))
-        channel = await self._start(request)
-        stream = _Stream(channel)
         part.begin()
         try:
-            async for piece in stream.pieces():
-                part.write(piece)
-            answer = await self._answer(channel, stream)
+            channel = await self._start(request)
+            stream = _Stream(channel)
+            try:
+                async for piece in stream.pieces():
+                    part.write(piece)
+                answer = await self._answer(channel, stream)
+            finally:
+                channel.kill()
             part.complete(answer["sha256"])
         finally:
-            channel.kill()
             part.discard()
         return answer
 
@@ -80,9 +83,11 @@ class Device:
         stream = _Stream(channel)
         try:
             await self._answer(channel, stream)
-            for piece in _read(file):
-                await channel.send(len(piece).to_bytes(_LENGTH, "big") + piece)
-            await channel.send(bytes(_LENGTH))
+            # Why a device takes no more is in its answer.
+            with contextlib.suppress(UnreachableError):
+                for piece in _read(file):
+                    await channel.send(len(piece).to_bytes(_LENGTH, "big") + piece)
+                await channel.send(bytes(_LENGTH))
             answer = await self._answer(channel, stream)
         finally:
             channel.kill()

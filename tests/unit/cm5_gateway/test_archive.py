@@ -276,6 +276,22 @@ def test_a_backup_that_fails_leaves_no_file_and_running_containers(site: Site, f
     assert set(site.states.values()) == {"running"}
 
 
+def test_a_folder_that_is_not_there_stops_nothing(site: Site, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        site.backup(tmp_path / "nowhere" / "cabin.tar.gz")
+    assert site.calls == []
+
+
+def test_a_device_that_can_take_no_more_says_why(site: Site, file: Path) -> None:
+    site.backup(file)
+    (site.folder / "bin/tar").write_text("#!/bin/sh\necho 'tar: No space left on device' >&2\nexit 2\n")
+    (site.folder / "bin/tar").chmod(0o755)
+    with pytest.raises(HostError, match="tar --numeric-owner ended with 2: tar: No space left on device"):
+        site.restore(file, stop=True)
+    assert set(site.states.values()) == {"running"}
+    assert not site.at("/opt/data/.factory-restore").exists()
+
+
 def test_containers_that_a_killed_backup_froze_go_on_after_the_next(site: Site, file: Path) -> None:
     site.let("paused", "mosquitto")
     assert site.backup(file)["held"] == ["backend", "mosquitto"]
@@ -303,6 +319,22 @@ def served(request: dict[str, Any], content: bytes = b"") -> dict[str, Any]:
     device_archive.main(io.BytesIO(line + pieces), sink)
     answer: dict[str, Any] = json.loads(sink.getvalue().splitlines()[-1])
     return answer
+
+
+class Gone(io.BytesIO):
+    """An operator who disconnects as soon as something arrives."""
+
+    def write(self, _data: Any) -> int:
+        raise BrokenPipeError
+
+
+def test_a_lost_operator_leaves_no_container_frozen(site: Site) -> None:
+    request = Device(site.gateway, LocalTransport())._request("backup", paths=list(kept(site.gateway)), manifest={})
+    with pytest.raises(BrokenPipeError):
+        device_archive.main(io.BytesIO(json.dumps(request).encode() + b"\n"), Gone())
+    assert site.calls == ["pause backend mosquitto", "unpause backend mosquitto"]
+    assert set(site.states.values()) == {"running"}
+    assert not site.at("/opt/data/.factory-restore").exists()
 
 
 @pytest.mark.parametrize("step", [1, 2, 3, 8, 13])
