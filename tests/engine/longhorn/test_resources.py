@@ -82,7 +82,7 @@ def refused(program: Program, why: str, **values: Any) -> None:
 def killed_when(program: Program, condition: Callable[[], object], values: dict[str, Any]) -> None:
     """Start an `up`, and kill the engine with all that it started as soon as something is so."""
     run = program.start("up", "--yes", "--skip-preview", values=values)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not condition():
         assert run.poll() is None, (program.folder / "run.log").read_text()
         assert time.monotonic() < deadline, "waited in vain"
