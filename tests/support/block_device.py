@@ -67,11 +67,16 @@ class Disk:
             device.write(bytes(SIZE))
             os.fsync(device.fileno())
 
+    def read_table(self) -> list[str]:
+        """Have the kernel know the partitions, as at its start; returns the device files that there are here."""
+        _run("partx", "--update", self.path, check=False)
+        return [self.path, *map(str, Path("/dev").glob(f"{Path(self.path).name}p*"))]
+
     def plug(self, folder: Path) -> None:
         """Show it in a machine's folder of devices, now and whenever its partitions may have changed."""
         self._folder = folder
         self._done.clear()
-        self._read_table()
+        self._show()
         events = _closings(folder / Path(self.path).name)
         self._watching = threading.Thread(target=self._watch, args=[events], daemon=True)
         self._watching.start()
@@ -87,12 +92,11 @@ class Disk:
         while not self._done.is_set():
             if select.select([events], [], [], _PERIOD)[0]:
                 os.read(events, _EVENT_BYTES)
-                self._read_table()
+                self.read_table()
+                self._show()
         os.close(events)
 
-    def _read_table(self) -> None:
-        """Have the kernel know the partitions, and the machine their device files."""
-        _run("partx", "--update", self.path, check=False)
+    def _show(self) -> None:
         assert self._folder is not None
         whole = Path("/sys/class/block", Path(self.path).name)
         for device in [whole, *whole.glob(f"{whole.name}p*")]:

@@ -60,6 +60,21 @@ ip link set eth0 up
 ip address replace "$1" dev eth0
 while :; do sleep infinity & wait $!; done
 """
+# What udev has systemd do with the disks of fstab, which a container leaves alone.
+_DISKS = """\
+[Unit]
+Description=The disks of fstab
+DefaultDependencies=no
+Before=local-fs.target opt-data.mount var-log-cabin.mount
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=-mount --all --types ext4
+
+[Install]
+WantedBy=local-fs.target
+"""
 
 
 @dataclass
@@ -162,6 +177,10 @@ class GatewayMachine(Machine):
         self.stop()
         self.start()
 
+    def _options(self) -> list[str]:
+        # Its resolver is a file like others: systemd-nspawn would write it anew at each start.
+        return ["--resolv-conf=off", *(f"--bind={device}" for device in self.disk.read_table())]
+
     def _place(self) -> list[str]:
         return _entered(self.site.house, namespace="mount")
 
@@ -220,9 +239,12 @@ def _seed(folder: Path, address: str) -> Path:
     """Write what the bare system has: a source of packages, and a manager of its own for the LAN's address."""
     sources, units = folder / "etc/apt/sources.list.d", folder / "usr/lib/systemd/system"
     wanted = folder / "etc/systemd/system/multi-user.target.wants"
+    early = folder / "etc/systemd/system/local-fs.target.wants"
     programs = folder / "usr/local/sbin"
-    for directory in (sources, units, wanted, programs):
+    for directory in (sources, units, wanted, early, programs):
         directory.mkdir(parents=True)
+    (units / "disks.service").write_text(_DISKS)
+    (early / "disks.service").symlink_to("/lib/systemd/system/disks.service")
     (sources / "debian.list").write_text(f"deb [trusted=yes] file:{SHELF} ./\n")
     (units / "dhcpcd.service").write_text(_FIRST_MANAGER.format(address=address))
     (programs / "first-manager").write_text(_FIRST_MANAGER_PROGRAM)

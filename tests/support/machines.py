@@ -37,7 +37,7 @@ _NETWORK = ipaddress.ip_network("10.128.0.0/9")
 # Run in fresh namespaces for mounts and network.
 _BOOT = """\
 set -eu
-wires=$1 layers=$2 work=$3 name=$4 systemd=$5 keep=$6
+wires=$1 layers=$2 work=$3 name=$4 systemd=$5 options=$6
 shift 6
 for group in "$@"; do mkdir -p "$group"; echo $$ > "$group/cgroup.procs"; done
 # Whoever has mounted something there keeps what the machine writes.
@@ -48,7 +48,7 @@ ip link set lo up
 eval "$wires"
 # A network of its own: its kernel parameters may be set.
 export SYSTEMD_NSPAWN_API_VFS_WRITABLE=network
-exec "$systemd" --quiet --boot --register=no $keep --directory="$work/root" --machine="$name" \\
+exec "$systemd" --quiet --boot --register=no $options --directory="$work/root" --machine="$name" \\
     --network-namespace-path=/proc/self/ns/net --capability=CAP_NET_ADMIN
 """
 
@@ -142,7 +142,8 @@ class Machine:
         keep = "" if Path("/run/systemd/system").is_dir() else "--keep-unit"
         groups = _control_groups(self.name) if keep else []
         arguments = [self._wires(), layers, str(work), self.name]
-        script = ["sh", str(self.folder / "boot"), *arguments, str(program("systemd-nspawn")), keep, *map(str, groups)]
+        script = ["sh", str(self.folder / "boot"), *arguments, str(program("systemd-nspawn"))]
+        script += [" ".join([keep, *self._options()]), *map(str, groups)]
         command = [*self._place(), str(program("unshare")), "--mount", "--net", "--propagation=private", *script]
         with (self.folder / "console").open("wb") as console:
             self._process = subprocess.Popen(
@@ -225,6 +226,10 @@ class Machine:
 
     def _place(self) -> list[str]:
         """Return the command by which the machine's namespaces are made somewhere else than in this one's."""
+        return []
+
+    def _options(self) -> list[str]:
+        """Return further options of systemd-nspawn; none holds a space."""
         return []
 
     def _wires(self) -> str:
