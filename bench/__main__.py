@@ -7,10 +7,10 @@ import signal
 import sys
 from types import FrameType
 
-from bench import engine, hosts, labels, merge
+from bench import cm5, engine, hosts, labels, merge
 from bench.harness import QUICK_RUNS, RUNS, as_json, machine, table
 
-BENCHMARKS = {"engine": engine.run, "hosts": hosts.run, "labels": labels.run, "merge": merge.run}
+BENCHMARKS = {"cm5": cm5.run, "engine": engine.run, "hosts": hosts.run, "labels": labels.run, "merge": merge.run}
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ import sys
 from cli.errors import InputError
 from toolchain.paths import ROOT
 
-NAMES = ("engine", "hosts", "labels", "merge")
+NAMES = ("cm5", "engine", "hosts", "labels", "merge")
 
 
 def run(name: str, *, quick: bool, as_json: bool) -> int:
