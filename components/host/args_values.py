@@ -1,9 +1,10 @@
 """Plain values that the items of a host's desired document share."""
 
+import re
 from enum import StrEnum
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from ..model import Model, about
 
@@ -26,6 +27,16 @@ _KINDS: Final = (
 )
 
 
+_MODE: Final = re.compile(r"^[0-7]{3,4}$")
+
+
+def _absolute(path: object) -> object:
+    if isinstance(path, str) and not path.startswith("/"):
+        message = f"{path!r} is no absolute path: begin it with '/'"
+        raise ValueError(message)
+    return path
+
+
 def _normal(path: str) -> str:
     parts = path.split("/")[1:]
     if "\0" in path or path == "/" or any(part in {"", ".", ".."} for part in parts):
@@ -34,14 +45,25 @@ def _normal(path: str) -> str:
     return path
 
 
+def _octal(mode: object) -> object:
+    if isinstance(mode, str) and not _MODE.match(mode):
+        message = f"{mode!r} is no file mode: write it with three or four octal digits, like '0644'"
+        raise ValueError(message)
+    return mode
+
+
 def _four_digits(mode: str) -> str:
     return mode.rjust(4, "0")
 
 
-AbsolutePath = Annotated[str, StringConstraints(pattern=r"^/", max_length=4095), AfterValidator(_normal)]
+AbsolutePath = Annotated[
+    str, BeforeValidator(_absolute), StringConstraints(pattern=r"^/", max_length=4095), AfterValidator(_normal)
+]
 """A path on the host, absolute and in its shortest form. Spaces, quotes, newlines and non-ASCII are fine."""
 
-FileMode = Annotated[str, StringConstraints(pattern=r"^[0-7]{3,4}$"), AfterValidator(_four_digits)]
+FileMode = Annotated[
+    str, BeforeValidator(_octal), StringConstraints(pattern=_MODE.pattern), AfterValidator(_four_digits)
+]
 """Permissions in octal, for example ``0644``; YAML needs the quotes."""
 
 Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$")]
