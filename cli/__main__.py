@@ -195,7 +195,7 @@ def doctor_cm5(stack: StackOption = None, as_json: JsonOption = False) -> None:
     """Check the home-automation gateway and its way to the hub: `doctor hosts cm5_gateway`."""
     from cli import stack as stacks
     from cli.host_checks import examine_hosts
-    from stacks.settings.rules import CM5_GATEWAY
+    from stacks.settings.needs import CM5_GATEWAY
 
     raise typer.Exit(examine_hosts(stacks.select(stack), CM5_GATEWAY, as_json=as_json, report=report))
 

@@ -21,7 +21,7 @@ from components.cm5_gateway.archive import ArchiveRefusedError, Device, digest_f
 from components.cm5_gateway.keep import described, kept
 from components.host.transport import HostError
 from components.host.transport_ssh import SshTransport
-from stacks.settings.rules import CM5_GATEWAY
+from stacks.settings.needs import CM5_GATEWAY
 from stacks.settings.sections import SECTIONS
 
 __all__ = ["backup", "prepare", "restore", "uninstall"]

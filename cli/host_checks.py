@@ -21,8 +21,8 @@ from components.host.machine_args import MachineArgs
 from components.host.pool import HostPool
 from components.host.transport import HostError
 from components.traefik_gateway.machine import machine_of as traefik_gateway
+from stacks.settings.needs import CM5_GATEWAY, TRAEFIK_GATEWAY
 from stacks.settings.problems import did_you_mean
-from stacks.settings.rules import CM5_GATEWAY, TRAEFIK_GATEWAY
 
 _SECONDS_MORE = 10
 """What the answers may take on their way, beside the checks themselves."""

@@ -113,7 +113,8 @@ def _refuse_protected(ready: Ready, patterns: Sequence[str], forwarded: Sequence
     if kept:
         raise CommandError(
             f"stack {ready.session.stack.name!r} has protected data, so nothing was destroyed: {', '.join(kept)}; "
-            "`decommission: true` backs an application's data up and lifts its protection (docs/configuration.md)"
+            "`decommission: true` backs an application's data up and lifts its protection (docs/configuration.md), "
+            "`./factory cm5 uninstall` removes the home-automation gateway (docs/cm5-gateway.md)"
         )
 
 

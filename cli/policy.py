@@ -13,7 +13,7 @@ from policies.pack_config import pack_config
 from stacks.settings import production_fingerprints
 from stacks.settings.access import access
 from stacks.settings.endpoints import read_endpoints
-from stacks.settings.rules import needs
+from stacks.settings.needs import needs
 from stacks.settings.schema import Settings
 from toolchain.paths import ROOT, state_dir
 

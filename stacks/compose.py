@@ -13,8 +13,8 @@ from components.app_stack.args import AppStackArgs
 from components.host.credentials import Credentials
 
 from .providers import Providers
+from .settings.needs import CM5_GATEWAY, PROXMOX, TRAEFIK_GATEWAY, app_needs, cm5_needs, foundation_needs
 from .settings.program import Site
-from .settings.rules import CM5_GATEWAY, PROXMOX, TRAEFIK_GATEWAY, app_needs, cm5_needs, foundation_needs
 
 __all__ = ["build"]
 

@@ -12,11 +12,12 @@ from pydantic import ValidationError, create_model
 from components.model import Model
 
 from . import endpoints as embedded
+from .draft import Draft
 from .endpoints import Endpoints
 from .explain import explain, field_at, problem_at
 from .guards import Fingerprints, strings
 from .problems import NAMESPACE, Path, Problem, SettingsError, did_you_mean, key_path
-from .rules import Draft, check
+from .rules import check
 from .schema import ENCRYPTED_SECTIONS, Settings
 from .starter import BLANK
 from .yaml_file import Encrypted, StackFile, read

@@ -17,8 +17,8 @@ from . import guards
 from .access import Access, access
 from .endpoints import read_endpoints
 from .load import load, production_fingerprints
+from .needs import needs
 from .problems import NAMESPACE, Problem, SettingsError, key_path
-from .rules import needs
 from .schema import ENCRYPTED_SECTIONS, Settings
 from .yaml_file import Encrypted
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -105,8 +106,13 @@ def read(file: FilePath) -> StackFile:
     return parse(text, name)
 
 
+@lru_cache(maxsize=32)
 def parse(text: str, name: str) -> StackFile:
-    """Parse the text of a stack file named `name` in messages. Raises SettingsError for malformed YAML."""
+    """Parse the text of a stack file named `name` in messages. Raises SettingsError for malformed YAML.
+
+    A command asks for the same few files several times, and to parse them takes longer than to validate them; what is
+    returned is shared and not to be changed.
+    """
     try:
         documents = list(yaml.compose_all(text, Loader=_Loader))
     except yaml.MarkedYAMLError as error:

@@ -12,8 +12,8 @@ import pulumi.runtime
 import yaml
 
 from components.cm5_gateway import CM5GatewayArgs
+from stacks.settings.needs import CM5_GATEWAY
 from stacks.settings.program import Site, from_pulumi
-from stacks.settings.rules import CM5_GATEWAY
 from stacks.settings.yaml_file import read
 
 __all__ = ["ENDPOINTS", "ROOT", "computed", "configure", "site_of", "write_endpoints", "write_kubeconfig"]

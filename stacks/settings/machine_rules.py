@@ -1,0 +1,113 @@
+"""Rules on the machines: their logins and secrets, what their roles claim, what a gateway's parts say of each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from components.cm5_gateway import CM5GatewayArgs, Gateway, GatewayError
+from components.host.claims import conflicts
+from components.host.machine_args import LOGIN_SECRETS
+from components.host.remote_host import Sudo
+from components.traefik_gateway.args_gateway import TraefikGatewayArgs
+from components.traefik_gateway.args_notes import ProxmoxNotesArgs
+
+from .draft import Draft
+from .explain import split_advice
+from .needs import CM5_GATEWAY, PROXMOX, TRAEFIK_GATEWAY
+from .problems import Problem, did_you_mean
+
+__all__ = ["MACHINE_RULES"]
+
+
+def _hosts(draft: Draft) -> Iterator[Problem]:
+    declared: Mapping[str, frozenset[str]] = draft.valid.get("host_secrets", {})
+    known = draft.raw.get("hosts") or {}
+    for name in declared:
+        if name not in known and not (name in {CM5_GATEWAY, TRAEFIK_GATEWAY, PROXMOX} and name in draft.raw):
+            yield draft.problem(("host_secrets", name), "no such host", did_you_mean(name, known))
+    for name, machine in draft.hosts.items():
+        if machine.connection is None:
+            rule = "is required unless the backends are embedded"
+            yield draft.problem(("hosts", name, "connection"), rule, "Say how the machine is reached")
+        given = declared.get(name, frozenset[str]())
+        for key in sorted(given - machine.secrets - set(LOGIN_SECRETS)):
+            rule = f"is in no `contents` of `factory:hosts.{name}`"
+            wanted = [*machine.secrets, *LOGIN_SECRETS]
+            yield draft.problem(("host_secrets", name, key), rule, did_you_mean(key, wanted))
+        for key in sorted(machine.secrets - given):
+            yield draft.missing_secret(("host_secrets", name, key), f"missing secret: the host {name} needs it")
+
+
+def _roles(draft: Draft) -> Iterator[Problem]:
+    """Two roles of one machine, under whatever names it is described, cannot both have one thing."""
+    before: list[tuple[object, str, Mapping[str, Any]]] = []
+    for name, machine in draft.hosts.items():
+        place = machine.connection.identity if machine.connection else name
+        for role, args in machine.roles.items():
+            document = args.document()
+            for other_place, other, theirs in before:
+                for claim in conflicts(document, theirs) if place == other_place else ():
+                    path = ("hosts", name, "roles", role, claim.kind, claim.key)
+                    rule = f"is also claimed by the role {other} of this machine"
+                    yield draft.problem(path, rule, "Keep it in one of the two")
+            before.append((place, f"{name}.{role}", document))
+
+
+def _cm5_gateway(draft: Draft) -> Iterator[Problem]:
+    """Judge what the gateway's own model cannot: its secrets, and what follows from all of its values together."""
+    args: CM5GatewayArgs | None = draft.valid.get(CM5_GATEWAY)
+    if args is None:
+        return
+    try:
+        Gateway.of(args)
+    except GatewayError as error:
+        for message in error.problems:
+            yield draft.problem((CM5_GATEWAY,), *split_advice(message))
+    given = draft.valid.get("host_secrets", {}).get(CM5_GATEWAY, frozenset[str]())
+    for key in sorted(given - args.secrets - set(LOGIN_SECRETS)):
+        rule = f"no part of `factory:{CM5_GATEWAY}` names it"
+        yield draft.problem(
+            ("host_secrets", CM5_GATEWAY, key), rule, did_you_mean(key, [*args.secrets, *LOGIN_SECRETS])
+        )
+    for key in sorted(args.secrets - given):
+        yield draft.missing_secret(("host_secrets", CM5_GATEWAY, key), "missing secret: the gateway needs it")
+
+
+def _gateway_logins(draft: Draft) -> Iterator[Problem]:
+    """Judge the secrets that open the gateway's machine and the guests: they have no others."""
+    given: Mapping[str, frozenset[str]] = draft.valid.get("host_secrets", {})
+    for section in (TRAEFIK_GATEWAY, PROXMOX):
+        if draft.valid.get(section) is not None:
+            for key in sorted(given.get(section, frozenset[str]()) - set(LOGIN_SECRETS)):
+                rule = f"opens no machine of `factory:{section}`"
+                yield draft.problem(("host_secrets", section, key), rule, did_you_mean(key, LOGIN_SECRETS))
+    gateway: TraefikGatewayArgs | None = draft.valid.get(TRAEFIK_GATEWAY)
+    password = "sudo_password"  # noqa: S105 - the name of a secret, not the secret
+    if gateway and gateway.host.sudo is Sudo.PASSWORD and password not in given.get(TRAEFIK_GATEWAY, ()):
+        yield draft.missing_secret(("host_secrets", TRAEFIK_GATEWAY, password), "missing secret: the gateway needs it")
+
+
+def _gateway(draft: Draft) -> Iterator[Problem]:
+    """TPX-200: whoever takes the gateway must not be able to write."""
+    gateway: TraefikGatewayArgs | None = draft.valid.get("traefik_gateway")
+    notes: ProxmoxNotesArgs | None = draft.valid.get("proxmox")
+    if gateway is None or gateway.plugin is None or notes is None:
+        return
+    if gateway.plugin.token_id == notes.token_id:
+        where = ("traefik_gateway", "plugin", "token_id")
+        rule = "is the token that writes notes (TPX-200)"
+        yield draft.problem(where, rule, "Make a token that can only read", value=notes.token_id)
+    if gateway.plugin.version != notes.plugin_version:
+        rule = "is not what the gateway runs, so predictions would be wrong"
+        fix = "Write the version of `traefik_gateway.plugin`"
+        yield draft.problem(("proxmox", "plugin_version"), rule, fix, value=notes.plugin_version)
+
+
+MACHINE_RULES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
+    _hosts,
+    _roles,
+    _cm5_gateway,
+    _gateway,
+    _gateway_logins,
+)
