@@ -32,9 +32,9 @@ LATENCIES = (20, 80)
 """Milliseconds added to a round trip."""
 MANY = (5, 20)
 _SECONDS = 600
-_PATIENCE = 60
+_PATIENCE = 45
 """Seconds after which a program is not run once more in a place, whatever number of runs is asked for."""
-_IN_ALL = 480
+_IN_ALL = 420
 """Seconds after which no other program begins, but on one near machine."""
 _FACTOR_PER_MILLISECOND = 1 / 8
 _FACTOR_PER_HOST = 1 / 2
@@ -212,7 +212,7 @@ def _checks(
         row = Row("50 packages and 20 units, unchanged", peer.name)
         begun = time.monotonic()
         for count in range(runs):
-            if count and time.monotonic() - begun > _PATIENCE / 3:
+            if count and time.monotonic() - begun > _PATIENCE / 4:
                 break
             _timed(row, partial(peer.apply, work, [target]))
         yield row
