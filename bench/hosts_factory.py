@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from components.host.agent import split
+from components.host.agent import OUR_BYTECODE, bundle, split
 from components.host.args import HostStateArgs
 from components.host.pool import HostPool
 from components.host.remote_host import RemoteHost
@@ -28,6 +28,7 @@ async def apply(document: Mapping[str, Any], hosts: Sequence[Mapping[str, Any]])
     request, blobs = split(document)
     machines = [RemoteHost.model_validate(host) for host in hosts]
     pool = HostPool()
+    bundle(OUR_BYTECODE)  # what the plugin makes when it starts
     begun = time.monotonic()
 
     async def never() -> None:

@@ -4,9 +4,11 @@ import asyncio
 import getpass
 import os
 import socket
+import threading
 from collections.abc import Callable
 from functools import partial
 
+from .agent import OUR_BYTECODE, bundle
 from .remote_host import RemoteHost
 from .session import HostSession
 from .transport import Transport
@@ -23,6 +25,8 @@ class HostPool:
         self._sessions: dict[tuple[str, int, str], tuple[object, HostSession]] = {}
         self._jumps = JumpConnections()
         self._transport = transport or self._ssh
+        # The agent's program is ready when the first host answers: the engine asks for one only a moment later.
+        threading.Thread(target=bundle, args=(OUR_BYTECODE,), daemon=True).start()
 
     async def session(self, host: RemoteHost, login: Login, sudo_password: str | None = None) -> HostSession:
         """Return the session of a host. One that is described differently now ends first, and with it its lock."""
