@@ -204,7 +204,10 @@ def doctor_cm5(stack: StackOption = None, as_json: JsonOption = False) -> None:
 def run_tests(
     context: typer.Context,
     long: Annotated[
-        bool, typer.Option("--long", help="Everything at full count; writes docs/test-results.md.")
+        bool,
+        typer.Option(
+            "--long", help="Everything at full count; without further arguments it writes docs/test-results.md."
+        ),
     ] = False,
 ) -> None:
     """Get the tools, then run the tests. Further arguments go to pytest."""

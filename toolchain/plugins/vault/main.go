@@ -44,6 +44,7 @@ var tokenOf = map[string]tokens.Type{
 	"vault_mount":                               "vault:index/mount:Mount",
 	"vault_password_policy":                     "vault:index/passwordPolicy:PasswordPolicy",
 	"vault_pki_secret_backend_role":             "vault:pkiSecret/secretBackendRole:SecretBackendRole",
+	"vault_pki_secret_backend_cert":             "vault:pkiSecret/secretBackendCert:SecretBackendCert",
 	"vault_pki_secret_backend_root_cert":        "vault:pkiSecret/secretBackendRootCert:SecretBackendRootCert",
 	"vault_policy":                              "vault:index/policy:Policy",
 	"vault_token":                               "vault:index/token:Token",
