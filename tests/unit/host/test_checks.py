@@ -132,7 +132,7 @@ def test_a_role_says_itself_what_must_hold() -> None:
         ({"port": 1, "unit": "x.service"}, "keep one of port, unit"),
         ({"port": 1, "contains": "x"}, "a port has no text"),
         ({"http": "ftp://x"}, "match pattern"),
-        ({"file": "etc/x"}, "match pattern"),
+        ({"file": "etc/x"}, "no absolute path: begin it with"),
     ],
 )
 def test_a_check_that_asks_nothing_clear_is_refused(check: dict[str, Any], reason: str) -> None:

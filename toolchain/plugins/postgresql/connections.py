@@ -63,16 +63,13 @@ class Server:
 
     def run(self, work: Callable[[Connection], _Result], database: str = "") -> _Result:
         """Run work in a transaction, one such change at a time in a database, again if another session got between."""
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                with self.connection(database) as connection, connection.transaction():
-                    connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK_KEY,))
-                    return work(connection)
-            except _TRANSIENT as error:
-                if attempt == _ATTEMPTS or not _is_transient(error):
-                    raise
-                time.sleep(0.05 * 2**attempt)
-        raise AssertionError
+
+        def change() -> _Result:
+            with self.connection(database) as connection, connection.transaction():
+                connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK_KEY,))
+                return work(connection)
+
+        return again(change)
 
     def rows(self, query: str, parameters: Mapping[str, object], database: str = "") -> list[DictRow]:
         """Return what a query finds."""
@@ -145,6 +142,18 @@ class Server:
             if f'database "{database}" does not exist' in reason:
                 raise NoDatabaseError(f"There is no database {database} on PostgreSQL at {address}.") from None
             raise ProviderError(f"PostgreSQL at {address} refuses or does not answer: {reason}") from None
+
+
+def again(work: Callable[[], _Result]) -> _Result:
+    """Do it, and a few times more if another session got between: that changed nothing, and passes."""
+    for attempt in range(1, _ATTEMPTS):
+        try:
+            return work()
+        except _TRANSIENT as error:
+            if not _is_transient(error):
+                raise
+            time.sleep(0.05 * 2**attempt)
+    return work()
 
 
 class NoDatabaseError(ProviderError):

@@ -1,13 +1,14 @@
 """Databases, and what lies directly in them: schemas and extensions."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import ClassVar, Final
 
 from psycopg import sql
 
 from toolchain.plugins.kit import Failure, Properties, ProviderError
 
-from .connections import Connection
+from .connections import Connection, again
 from .resource import Resource
 
 _DEFAULT: Final = "DEFAULT"
@@ -110,7 +111,10 @@ class Database(Resource):
         )
 
     def drop(self, inputs: Properties) -> None:
-        """Drop the database; sessions in it are ended."""
+        """Drop the database; sessions in it are ended. A grant on it may be taken back at the same time."""
+        again(partial(self._drop, inputs))
+
+    def _drop(self, inputs: Properties) -> None:
         name = sql.Identifier(inputs["name"])
         self.server.forget(inputs["name"])
         with self.server.connection() as connection:
