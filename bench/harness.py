@@ -110,8 +110,9 @@ def as_json(row: Row) -> str:
 
 
 def _seconds(value: float) -> str:
-    """Show seconds by tenths, and short times by tenths of a millisecond."""
-    return f"{value:.1f}" if value >= 0.1 else f"{value:.4f}"  # noqa: PLR2004 - a tenth of a second
+    """Show about three digits of seconds, and short times by tenths of a millisecond."""
+    decimals = 1 if value >= 10 else 2 if value >= 0.1 else 4  # noqa: PLR2004 - about three digits
+    return f"{value:.{decimals}f}"
 
 
 def _size(count: int) -> str:
