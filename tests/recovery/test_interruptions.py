@@ -329,33 +329,6 @@ def test_the_whole_image_is_hashed_when_asked(source: Path, fast_path: Path) -> 
     assert result.content.stream_sha256 == hashlib.sha256(RIGHT).hexdigest()
 
 
-def test_what_a_checkpoint_covers_is_read_back_beside_the_copying_and_only_then(
-    source: Path, fast_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = target.FileTarget.read
-    read: list[int] = []
-    before: list[int] = []
-
-    def noted(self: target.FileTarget, offset: int, length: int) -> bytes:
-        read.append(offset)
-        return real(self, offset, length)
-
-    class Slow(Observer):
-        def progress(self, progress: Progress) -> None:
-            time.sleep(0.002)  # for the thread that makes checkpoints
-
-        def step(self, name: str) -> None:
-            if name == "copied":
-                before.extend(read)
-
-    monkeypatch.setattr(target.FileTarget, "read", noted)
-    merge(source, fast_path / "image", observer=Slow())
-    assert before
-    assert read == sorted(set(read)), "each piece once, in ascending order"
-    assert len(before) < len(read)
-    assert (fast_path / "image").read_bytes() == RIGHT
-
-
 def test_a_bad_disk_under_the_image_is_noticed(source: Path, fast_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = target.FileTarget.read
 

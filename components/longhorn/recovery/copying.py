@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 
 from .digest import ContentDigest, data_runs
@@ -15,7 +16,7 @@ from .manifest import Content, Unreadable
 from .metadata import BLOCK
 from .observer import Observer, Progress
 from .plan import Plan
-from .readback import Proof, ahead, read_back
+from .readback import ahead, read_back
 from .target import Target
 from .union import Segment
 from .volume import ReadFailedError, Volume, chunks
@@ -26,10 +27,9 @@ CHECKPOINT_BYTES = 256 << 20
 
 @dataclass(frozen=True)
 class CopyOptions:
-    """How to copy. `rate` limits reading, in bytes per second; `verify` reads back what is written."""
+    """How to copy. `rate` limits reading, in bytes per second."""
 
     stream_sha256: bool = False
-    verify: bool = True
     zero_unreadable: bool = False
     rate: int | None = None
 
@@ -56,7 +56,6 @@ class Copy:
         self._hasher = Hasher(ContentDigest(stream=options.stream_sha256))
         self._resumed = ContentDigest()
         self._start = 0
-        self._proof: Proof | None = None
         self._syncer = ThreadPoolExecutor(1)
         self._syncing: Future[None] | None = None
         self._since_checkpoint = 0
@@ -89,8 +88,6 @@ class Copy:
         Raises ReadFailedError, OSError of the target, and CancelledError after a last checkpoint.
         """
         throttle = _Throttle(self._options.rate)
-        if self._options.verify:
-            self._proof = Proof(self._target, self._resumed, self._start)
         for segment, begin, end in ahead(self._pieces(start), lambda s, b, e: self._volume.expect(s.owners, b, e)):
             if self._observer.cancelled():
                 self._checkpoint(begin, wait=True)
@@ -107,19 +104,20 @@ class Copy:
     def prove(self) -> str:
         """Return the digest of what is on the target, read from the disk and not from the cache.
 
-        What was read back at a checkpoint, in this run or an earlier one, is not read again.
+        What `resume` has read back is not read again.
         """
-        if self._proof is None:
-            raise ValueError("prove() follows run(), with the option to verify")
-        self._proof.extend(self._plan.volume_size, self._observer)
-        return self._proof.finish(self._plan.volume_size)
+        size = self._plan.volume_size
+        self._target.forget()
+        with closing(Hasher(self._resumed)) as hasher:
+            ranges = self._target.ranges(self._start, size)
+            for offset, content in read_back(self._target, ranges, size, self._observer):
+                hasher.add(offset, content, data_runs(content))
+            return hasher.finish(size)[0]
 
     def close(self) -> None:
         """End the threads."""
         self._syncer.shutdown()
         self._hasher.close()
-        if self._proof:
-            self._proof.close()
 
     def _pieces(self, start: int) -> Iterator[tuple[Segment, int, int]]:
         for segment in self._volume.segments():
@@ -162,7 +160,7 @@ class Copy:
             self.unreadable.append(piece)
 
     def _checkpoint(self, position: int, *, wait: bool = False) -> None:
-        """Bring what was written to the disk, note it and read it back, beside the copying; one at a time."""
+        """Bring what was written to the disk and note it, beside the copying; one at a time."""
         if self._reached is None or (self._syncing and not self._syncing.done() and not wait):
             return
         if self._syncing:
@@ -173,8 +171,6 @@ class Copy:
         )
         if wait:
             self._syncing.result()
-        elif self._proof:
-            self._syncing = self._syncer.submit(self._prove, self._syncing, self._proof, position)
 
     def _sync(
         self,
@@ -186,11 +182,6 @@ class Copy:
         known = digest.result()
         self._target.sync()
         reached(Checkpoint(position, known, unreadable))
-
-    @staticmethod
-    def _prove(synced: Future[None], proof: Proof, position: int) -> None:
-        synced.result()
-        proof.extend(position, Observer())
 
 
 class _Throttle:

@@ -258,7 +258,7 @@ class _Job:
     ) -> tuple[Content, tuple[Unreadable, ...]]:
         """Copy, read back, and compare. Raises DamagedError when the image is not what was written."""
         chosen = self.options
-        options = CopyOptions(chosen.stream_sha256, verify, chosen.zero_unreadable, chosen.rate)
+        options = CopyOptions(chosen.stream_sha256, chosen.zero_unreadable, chosen.rate)
         copy = Copy(self.volume, self.plan, target, options=options, observer=self.observer, reached=reached)
         with closing(copy):
             self.resumed_at = copy.resume(checkpoint)

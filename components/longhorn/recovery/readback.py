@@ -8,12 +8,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from .digest import ContentDigest, data_runs
+from .digest import data_runs
 from .errors import CancelledError
 from .extents import LayerFile, Range
 from .hashing import Hasher
 from .observer import Observer, Progress
-from .target import Target
 from .volume import chunks
 
 _Of = TypeVar("_Of")
@@ -58,31 +57,6 @@ def ahead(
             distance -= first[2] - first[1]
             yield first
     yield from waiting
-
-
-class Proof:
-    """Digests what is on a target, read from the disk and not from the cache, as far as it has been written."""
-
-    def __init__(self, target: Target, known: ContentDigest, start: int) -> None:
-        """Begin at `start`; `known` is the digest of what lies before it."""
-        self._target = target
-        self._hasher = Hasher(known)
-        self._reached = start
-
-    def extend(self, until: int, observer: Observer) -> None:
-        """Read on to `until`; all before that has reached the disk. Raises OSError, CancelledError."""
-        self._target.forget()
-        for offset, content in read_back(self._target, self._target.ranges(self._reached, until), until, observer):
-            self._hasher.add(offset, content, data_runs(content))
-        self._reached = until
-
-    def finish(self, size: int) -> str:
-        """Return the digest."""
-        return self._hasher.finish(size)[0]
-
-    def close(self) -> None:
-        """End the thread."""
-        self._hasher.close()
 
 
 def digest_of_file(path: Path, observer: Observer | None = None) -> str:
