@@ -16,7 +16,8 @@ from tests.support.fake_longhorn import NAMESPACE, Manners
 from tests.support.recovery_node import Killed, Killer
 from tests.support.recovery_site import FILES, PV, Site, make_site, volume
 
-CHANGES = {"create", "patch", "delete", "replace", "execute", "put"}
+CLUSTER_CHANGES = {"create", "patch", "delete", "replace", "execute"}
+CHANGES = CLUSTER_CHANGES | {"put"}
 RANDOM_POINTS = 12
 MANNERS = (Manners(), Manners(recreates_claims=True, slow=1))
 
@@ -88,7 +89,7 @@ def test_killed_over_and_over(fast_path: Path) -> None:
 
 
 class Flaky(Killer):
-    """Answers some calls with an error instead of ending the run."""
+    """Answers some calls of the cluster with an error instead of ending the run."""
 
     def __init__(self, errors: Iterator[Exception | None]) -> None:
         super().__init__()
@@ -97,7 +98,7 @@ class Flaky(Killer):
     def call(self, what: str, work: object) -> object:
         error = next(self._errors)
         self.calls += 1
-        if error is not None and what in CHANGES | {"get", "list"} and isinstance(error, ClusterError):
+        if error is not None and what in CLUSTER_CHANGES | {"get", "list"} and isinstance(error, ClusterError):
             raise error
         return work()  # type: ignore[operator]
 
