@@ -196,4 +196,9 @@ def _content(file: SecretFile, secrets: Mapping[str, pulumi.Input[str]]) -> pulu
 
 
 def _written(file: SecretFile, values: Mapping[str, str]) -> str:
-    return file.text(values)
+    try:
+        return file.text(values)
+    except ValueError as error:
+        # Of any other error in an output the engine prints a traceback.
+        message = f"the home-automation gateway: {error}"
+        raise pulumi.RunError(message) from None

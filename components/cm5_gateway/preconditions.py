@@ -16,7 +16,7 @@ from .role import shell
 __all__ = ["preconditions"]
 
 _IN_ROLES: Final = {
-    "network": ("no-other-network-file",),
+    "network": ("no-other-network-file", "no-ifupdown"),
     "dhcp": ("port-53-is-free",),
     "data": ("data-hides-nothing", "log-hides-nothing"),
 }

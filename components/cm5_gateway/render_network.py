@@ -14,12 +14,17 @@ from .role import Role, refuse_unless, shell
 __all__ = ["dhcp", "firewall", "network"]
 
 _NETWORKD: Final = "/etc/systemd/network"
+_IFUPDOWN: Final = "/etc/network"
 _OTHER_MANAGERS: Final = ("NetworkManager.service", "dhcpcd.service")
 _HAS_MAC: Final = '[ "$(cat "/sys/class/net/$1/address" 2>/dev/null)" = "$2" ]'
 _HAS_ADDRESS: Final = 'ip -4 -o address show dev "$1" | grep -Fq " inet $2/"'
 _NO_OTHER_FILE: Final = """for file in /etc/systemd/network/*.network /run/systemd/network/*.network; do
   case $file in "$1"|"$2"|*'*'*) ;; *) grep -iqE "$3" "$file" && exit 1 ;; esac
 done; exit 0"""
+_NO_IFUPDOWN: Final = (
+    'command -v ifup >/dev/null || exit 0; ! grep -rhsE "^[[:space:]]*(iface|auto|allow-[a-z]+)[[:space:]]" '
+    '"$1/interfaces" "$1/interfaces.d" | grep -qE "[[:space:]]($2|$3)([[:space:]]|$)"'
+)
 
 
 def network(gateway: Gateway, segment: DeviceSegmentArgs) -> Role:
@@ -127,6 +132,11 @@ def _preconditions(gateway: Gateway, segment: DeviceSegmentArgs) -> dict[str, St
         shell(_NO_OTHER_FILE, *own, pattern),
         f"another file in {_NETWORKD} describes one of the interfaces",
         "remove it: exactly one file may match each interface (CM5-156)",
+    )
+    steps["no-ifupdown"] = refuse_unless(
+        shell(_NO_IFUPDOWN, _IFUPDOWN, lan.interface, segment.interface),
+        f"ifupdown manages one of the interfaces too, by a line in {_IFUPDOWN}/interfaces or interfaces.d",
+        "remove that line, and do not restart the device before `up` has ended: systemd-networkd takes over (CM5-157)",
     )
     return steps
 

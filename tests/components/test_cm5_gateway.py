@@ -176,6 +176,15 @@ def test_a_missing_secret_stops_before_anything_is_registered() -> None:
         )
 
 
+def test_a_secret_that_no_file_can_hold_is_one_sentence_and_not_told() -> None:
+    """The engine prints a `RunError` without a traceback; of any other error it prints all, with what it holds."""
+    with pytest.raises(pulumi.RunError, match="the value of CAMERA_KEY holds a single quote") as refused:
+        graph_of(gateway_args(), secrets={**SECRETS, "camera_key": "it's-a-canary"})
+    assert "canary" not in str(refused.value)
+    assert refused.value.__cause__ is None
+    assert refused.value.__suppress_context__
+
+
 def test_a_gateway_that_cannot_be_stops_before_anything_is_registered() -> None:
     with pytest.raises(GatewayError, match=r"10\.20\.0\.99"):
         graph_of(gateway_args(), facts=Facts(lan_address="10.20.0.99"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ def test_every_fact_of_the_device_is_asked_for() -> None:
         "wan_domain",
         "storage.device",
         "network.no-other-network-file",
+        "network.no-ifupdown",
         "dhcp.port-53-is-free",
         "data.data-hides-nothing",
         "data.log-hides-nothing",
@@ -160,3 +162,32 @@ def test_another_name_server_is_told(tmp_path: Path) -> None:
     assert not passes(check, f"{tmp_path}:{os.environ['PATH']}")[0]
     ss.write_text("#!/bin/sh\necho 'udp UNCONN 0 0 127.0.0.53:53 0.0.0.0:* users:((\"systemd-resolve\",pid=1,fd=2))'\n")
     assert passes(check, f"{tmp_path}:{os.environ['PATH']}")[0]
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "alone"),
+    [
+        ("interfaces", "auto lo\niface lo inet loopback\n", True),
+        ("interfaces", "# allow-hotplug eth0\niface eth0.7 inet manual\n", True),
+        ("interfaces", "iface eth10 inet dhcp\n", True),
+        ("interfaces", "  allow-hotplug eth0\n", False),
+        ("interfaces.d/eth1", "auto eth1\niface eth1 inet static\n", False),
+    ],
+)
+def test_one_manager_has_the_interfaces(file: str, content: str, alone: bool, tmp_path: Path) -> None:
+    """CM5-157: where ifupdown is installed, its lines are told before a second one takes the interfaces over."""
+    folder, programs = tmp_path / "network", tmp_path / "programs"
+    (folder / "interfaces.d").mkdir(parents=True)
+    programs.mkdir()
+    (folder / file).write_text(content)
+    check = ASKED["network.no-ifupdown"]
+    assert check.command is not None
+    assert "do not restart the device" in check.likely_cause
+    asked = HostCheck(command=tuple(str(folder) if word == "/etc/network" else word for word in check.command))
+    path = f"{programs}:{os.environ['PATH']}"
+    (programs / "ifup").write_text("#!/bin/sh\n")
+    (programs / "ifup").chmod(0o755)
+    assert passes(asked, path)[0] is alone
+    (programs / "ifup").unlink()
+    if shutil.which("ifup") is None:
+        assert passes(asked, path)[0]
