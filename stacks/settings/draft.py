@@ -13,7 +13,7 @@ from components.host.machine_args import MachineArgs
 from . import guards
 from .explain import problem_at
 from .guards import Fingerprints
-from .problems import Path, Problem
+from .problems import Path, Problem, set_secret
 from .yaml_file import StackFile
 
 __all__ = ["Draft"]
@@ -62,9 +62,8 @@ class Draft:
     def missing_secret(self, path: Path, rule: str) -> Problem:
         """Report a secret that is not there.
 
-        Before `pulumi stack init` a file cannot hold one, so it is then still to be completed.
+        Before `stack init` a file cannot hold one, so it is then still to be completed.
         """
-        first = "" if self.source.initialised else "`pulumi stack init`, then "
-        fix = f"Run {first}`pulumi config set --secret --path '{'.'.join(str(part) for part in path)}'`"
-        found = self.problem(path, rule, fix)
-        return found if self.source.initialised else replace(found, pending=True)
+        initialised = self.source.initialised
+        fix = f"Run {set_secret(self.source.name, path, initialised=initialised)}"
+        return replace(self.problem(path, rule, fix), pending=not initialised)

@@ -16,7 +16,7 @@ from .draft import Draft
 from .endpoints import Endpoints
 from .explain import explain, field_at, problem_at
 from .guards import Fingerprints, strings
-from .problems import NAMESPACE, Path, Problem, SettingsError, did_you_mean, key_path
+from .problems import NAMESPACE, Path, Problem, SettingsError, did_you_mean, key_path, set_secret
 from .rules import check
 from .schema import ENCRYPTED_SECTIONS, Settings
 from .starter import BLANK
@@ -90,9 +90,9 @@ def production_fingerprints(directory: FilePath) -> Fingerprints:
             problems += error.problems
             continue
         if stack.values.get("environment") == "prod":
-            declared = _validated(
-                {"fingerprints": stack.values.get("fingerprints", {})}, "fingerprints", stack, problems
-            )
+            # A file that is still to be filled in describes nothing yet: no production can be brought up from it.
+            written = _filled_in(stack.values.get("fingerprints", {}))
+            declared = _validated({"fingerprints": written}, "fingerprints", stack, problems)
             found = found.merged(declared or Fingerprints())
     if problems:
         raise SettingsError(problems)
@@ -171,6 +171,13 @@ def _blanks_first(raw: Mapping[str, Any], stack: StackFile, problems: list[Probl
     return others + filled_in
 
 
+def _filled_in(value: object) -> object:
+    """Leave out what the operator has not written yet."""
+    if isinstance(value, Mapping):
+        return {key: _filled_in(inner) for key, inner in value.items() if inner != BLANK}
+    return [inner for inner in value if inner != BLANK] if isinstance(value, list) else value
+
+
 def _blank(stack: StackFile, path: Path) -> Problem:
     named = tuple(part for part in path if isinstance(part, str))
     field = field_at(Settings, named)
@@ -209,7 +216,7 @@ def _mapping(raw: Mapping[str, Any], path: Path, stack: StackFile, problems: lis
         value = value.get(part, {})
     if isinstance(value, Mapping):
         return value
-    fix = f"Run `pulumi config set --secret --path '{'.'.join(str(part) for part in path)}.KEY'` for each"
+    fix = f"Run {set_secret(stack.name, (*path, 'KEY'))} for each"
     problems.append(problem_at(stack, path, "must be a mapping of keys", fix))
     return {}
 
@@ -217,7 +224,7 @@ def _mapping(raw: Mapping[str, Any], path: Path, stack: StackFile, problems: lis
 def _is_encrypted(value: object, path: Path, stack: StackFile, problems: list[Problem]) -> bool:
     if isinstance(value, Encrypted):
         return True
-    fix = f"Change the secret, then run `pulumi config set --secret --path '{'.'.join(str(part) for part in path)}'`"
+    fix = f"Change the secret, then run {set_secret(stack.name, path)}"
     problems.append(problem_at(stack, path, "a secret stands in clear", fix))
     return False
 

@@ -87,6 +87,14 @@ def key_path(path: Path) -> str:
     return text
 
 
+def set_secret(file: str, path: Path, *, initialised: bool = True) -> str:
+    """How a secret is set, for the stack of this file, whichever one is selected and wherever `pulumi` is."""
+    stack = file.removeprefix("Pulumi.").removesuffix(".yaml")
+    pulumi = f"./factory pulumi {stack} --"
+    first = "" if initialised else f"`{pulumi} stack init {stack}`, then "
+    return f"{first}`{pulumi} config set --secret --path '{key_path(path).partition(':')[2]}'`"
+
+
 def shown(path: Path, value: object) -> str | None:
     """How a value may appear in a message; None when it could be a secret or says nothing (a whole section)."""
     if any(isinstance(part, str) and _SECRET_NAME.search(part) for part in path) or isinstance(value, dict):

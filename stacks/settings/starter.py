@@ -15,7 +15,7 @@ _STACK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
 _TEMPLATE = """\
 # Stack {name}. Replace every {blank}: `./factory config validate Pulumi.{name}.yaml` lists those that are left.
-# Then `pulumi stack init {name}` and set the secrets which the same command lists. Keys: docs/configuration.md.
+# The same command then says which secrets to set, and how. Keys: docs/configuration.md.
 # A section that you remove builds nothing and needs no credential: begin with what you have.
 
 config:

@@ -23,7 +23,7 @@ MISTAKES = {
     "derived-name-too-long": ("the derived owner role", "holds 63", "Choose a shorter application name"),
     "application-name-reserved": ("factory:apps.postgres", "reserved", "Choose another name"),
     "two-applications-with-one-host": ("factory:apps.shop", "webapp.office.example.test", "Give 'shop' another"),
-    "missing-secret": ("factory:secrets.webapp.API_KEY", "missing secret", "pulumi config set --secret --path"),
+    "missing-secret": ("factory:secrets.webapp.API_KEY", "missing secret", "pulumi site -- config set --secret --path"),
     "environment-missing": ("factory:environment", "", ""),
 }
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from stacks.settings import exit_status, render, validate_files
+from stacks.settings import exit_status, render, starter, validate_files
 
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures" / "settings"
 ACCEPT = sorted((FIXTURES / "accept").iterdir())
@@ -60,3 +60,23 @@ def test_a_production_file_that_is_not_understood_is_no_permission(tmp_path: Pat
     problems = validate_files([tmp_path / "Pulumi.site.yaml"])
     assert {problem.file for problem in problems} == {"Pulumi.site.yaml", "Pulumi.production.yaml"}
     assert exit_status(problems) == 2
+
+
+def test_a_new_stack_file_stands_in_no_sandbox_s_way(tmp_path: Path) -> None:
+    """Its blanks mark nothing, and are told as blanks alone; what the other files of production mark still counts."""
+    for file in (FIXTURES / "reject" / "sandbox-in-a-production-zone").glob("Pulumi.*.yaml"):
+        shutil.copy(file, tmp_path)
+    sandbox, new = tmp_path / "Pulumi.site.yaml", tmp_path / "Pulumi.home.yaml"
+    before = validate_files([sandbox])
+    new.write_text(starter("home"))
+    assert validate_files([sandbox]) == before
+    assert validate_files([new, sandbox]) == [*validate_files([new]), *before]
+
+
+def test_a_missing_secret_is_told_with_the_command_that_sets_it(tmp_path: Path) -> None:
+    """For this stack, whichever is selected, and also where no `pulumi` is on PATH."""
+    file = tmp_path / "Pulumi.home.yaml"
+    shutil.copy(FIXTURES / "accept/host-secrets-to-be-set/Pulumi.site.yaml", file)
+    told = render(validate_files([file]))
+    assert "Run `./factory pulumi home -- stack init home`, then" in told
+    assert "`./factory pulumi home -- config set --secret --path 'host_secrets.gateway.WEB_TOKEN'`" in told
