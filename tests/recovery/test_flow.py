@@ -41,7 +41,14 @@ def test_from_a_lost_control_plane_to_the_files(fast_path: Path) -> None:
     assert COMPLETE in present["metadata"]["annotations"]
     # The command keeps its quotes (DEF-16), and it ran in a pod of the workload.
     assert site.cluster.commands == [("web-0", "cat '/data/it''s here'")]
-    assert json.loads(json.dumps(report.as_dict()))["volumes"][0]["timeline"]
+    told = json.loads(json.dumps(report.as_dict()))["volumes"][0]
+    assert told["timeline"]
+    # LHR-055, LHR-060: what was recovered, for a person who knows the volume.
+    assert set(told["content"]["root"]) >= {name.partition("/")[0] for name in FILES}
+    assert [layer["wins"] > 0 for layer in told["content"]["layers"]] == [True, True]
+    assert told["content"]["data_bytes"] > 0
+    assert told["content"]["check"] in {"clean", "not run"}
+    assert told["content"]["uuid"]
 
 
 def test_mutations_happen_in_the_required_order(fast_path: Path) -> None:

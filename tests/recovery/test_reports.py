@@ -30,6 +30,24 @@ def test_a_run_in_no_time_is_drawn_too() -> None:
     assert f"bind          0.0 s  [#{'.' * 39}]" in text
 
 
+def test_a_person_sees_what_is_in_the_image() -> None:
+    """LHR-055, LHR-060: by its names more than by its bytes somebody knows a volume."""
+    content = {
+        "layers": [{"name": "volume-head-001.img", "wins": 4096}, {"name": "volume-snap-a.img", "wins": 8192}],
+        "data_bytes": 3 << 19,
+        "file_system": "ext",
+        "uuid": "00000000-0000-4000-8000-00000000000a",
+        "journal": "needs replay",
+        "check": "clean",
+        "root": [f"file-{number:02}" for number in range(14)],
+    }
+    text = RunReport([VolumeReport("pvc-a", "shop/data", content=content)]).text()
+    assert "  content: 1.5 MiB of 2 layers, ext 00000000-0000-4000-8000-00000000000a, journal needs replay" in text
+    assert "fsck clean; in its root: file-00, file-01" in text
+    assert "file-11 and 2 more" in text
+    assert "content" not in RunReport([VolumeReport("pvc-a", "shop/data")]).text()
+
+
 def test_a_scan_says_what_to_do_next(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """DT-2: merge what is usable; otherwise accept, or a backup."""
     write_replica(tmp_path / OLD, filled_image())

@@ -187,6 +187,7 @@ class Recovery:
             if prepared is not None:
                 job.report.backup, job.report.backup_digest = prepared.paths.backup, prepared.source.digest
                 job.report.image, job.report.image_sha256 = prepared.image, prepared.sha256
+                job.report.content = dict(prepared.content)
                 job.report.warnings += prepared.warnings
                 return prepared
         raise StopError("merge", "no-source", "no directory gives a usable image")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
@@ -11,6 +11,8 @@ __all__ = ["Outcome", "PhaseTime", "RunReport", "VolumeReport"]
 
 _WIDTH: Final = 40
 """Characters that a run's whole time is drawn with."""
+_NAMES: Final = 12
+"""Names of the root directory that a person is shown."""
 
 
 class Outcome(StrEnum):
@@ -44,6 +46,8 @@ class VolumeReport:
     backup_digest: str = ""
     image: str = ""
     image_sha256: str = ""
+    content: dict[str, Any] = field(default_factory=dict)
+    """What the image is made of: layers with the bytes they gave, file system, journal, check, names in its root."""
     phase: str = ""
     """The last phase that was completed."""
     warnings: list[str] = field(default_factory=list)
@@ -124,6 +128,20 @@ def _rows(item: VolumeReport) -> tuple[tuple[str, str], ...]:
         ("source", item.source),
         ("backup", item.backup),
         ("image", item.image),
+        ("content", _content(item.content)),
         ("error", item.error),
         ("verification", item.verification),
+    )
+
+
+def _content(content: Mapping[str, Any]) -> str:
+    """Say what was found in the image, so that a person sees at once whether it is the right volume."""
+    if not content:
+        return ""
+    names = content["root"]
+    more = f" and {len(names) - _NAMES} more" if len(names) > _NAMES else ""
+    return (
+        f"{content['data_bytes'] / 2**20:.1f} MiB of {len(content['layers'])} layers, {content['file_system']} "
+        f"{content['uuid']}, journal {content['journal']}, fsck {content['check']}; in its root: "
+        f"{', '.join(names[:_NAMES])}{more}"
     )

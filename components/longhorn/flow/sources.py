@@ -36,6 +36,8 @@ class Prepared:
     sha256: str
     root: tuple[str, ...]
     warnings: tuple[str, ...]
+    content: Mapping[str, Any]
+    """What the image is made of and what is in it (LHR-055, LHR-060)."""
 
 
 def scan_nodes(world: World, silent: list[str]) -> list[tuple[str, Mapping[str, Any]]]:
@@ -147,7 +149,21 @@ def _image(world: World, volume: VolumeInput, candidate: Candidate, paths: Paths
             image = paths.scratch
     root = _listed(world, candidate, image, paths, option)
     source = Source(candidate.node, candidate.directory, digest)
-    return Prepared(source, paths, image, str(merged["sha256"]), root, tuple(warnings))
+    content = _content(merged, found, root)
+    return Prepared(source, paths, image, str(merged["sha256"]), root, tuple(warnings), content)
+
+
+def _content(merged: Mapping[str, Any], found: Mapping[str, Any], root: tuple[str, ...]) -> dict[str, Any]:
+    """Put together what a person compares with what is remembered: layers, bytes, file system, names."""
+    return {
+        "layers": [{"name": layer["name"], "wins": layer["wins"]} for layer in merged["layers"]],
+        "data_bytes": merged["data_bytes"],
+        "file_system": found["kind"],
+        "uuid": found["uuid"],
+        "journal": found["journal"],
+        "check": found["check"]["verdict"],
+        "root": list(root),
+    }
 
 
 def _listed(world: World, candidate: Candidate, image: str, paths: Paths, option: str) -> tuple[str, ...]:
