@@ -49,14 +49,21 @@ def decide_quiet(facts: ClusterFacts, volume: VolumeInput, settings: FlowSetting
     step = scale_down(facts, volume, settings)
     if step is not None:
         return step
-    for pod in facts.pods:
-        if deep(pod, "status", "phase") == "Failed" and not deep(pod, "metadata", "deletionTimestamp"):
-            # Only those that refer to this claim (DEF-17).
-            ref = Ref("Pod", name_of(pod), volume.namespace)
-            return Act(f"remove the failed pod {name_of(pod)}, which holds the volume", Delete(ref, uid(pod)))
+    removed = _remove_failed(facts, volume)
+    if removed is not None:
+        return removed
     if facts.pods and any(deep(pod, "metadata", "deletionTimestamp") for pod in facts.pods):
         return Wait("the failed pods go", settings.short_wait_seconds, [name_of(pod) for pod in facts.pods])
     return Done()
+
+
+def _remove_failed(facts: ClusterFacts, volume: VolumeInput) -> Act | None:
+    """Remove a failed pod that refers to this claim, and no other of its namespace (DEF-17)."""
+    for pod in facts.pods:
+        if deep(pod, "status", "phase") == "Failed" and not deep(pod, "metadata", "deletionTimestamp"):
+            ref = Ref("Pod", name_of(pod), volume.namespace)
+            return Act(f"remove the failed pod {name_of(pod)}, which holds the volume", Delete(ref, uid(pod)))
+    return None
 
 
 def scale_down(facts: ClusterFacts, volume: VolumeInput, settings: FlowSettings) -> Step | None:
@@ -68,10 +75,10 @@ def scale_down(facts: ClusterFacts, volume: VolumeInput, settings: FlowSettings)
         step = _stop_workload(facts.workload, facts, volume, settings)
         if step is not None:
             return step
-    return _users(facts, settings)
+    return _users(facts, volume, settings)
 
 
-def _users(facts: ClusterFacts, settings: FlowSettings) -> Step | None:
+def _users(facts: ClusterFacts, volume: VolumeInput, settings: FlowSettings) -> Step | None:
     users = [pod for pod in facts.pods if not finished(pod)]
     if users:
         names = ", ".join(name_of(pod) for pod in users)
@@ -82,6 +89,9 @@ def _users(facts: ClusterFacts, settings: FlowSettings) -> Step | None:
         names = ", ".join(name_of(pod) for pod in facts.share_managers)
         return Wait(f"share managers {names} end", settings.short_wait_seconds, names)
     if facts.node_attachments:
+        removed = _remove_failed(facts, volume)  # what keeps the kubelet from letting go (FM-15)
+        if removed is not None:
+            return removed
         held = [f"{name_of(item)} on {deep(item, 'spec', 'nodeName')}" for item in facts.node_attachments]
         return Wait("kubelets let go of the volume", settings.long_wait_seconds, held)
     return None
