@@ -9,7 +9,7 @@ import platform
 import resource
 import statistics
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -102,6 +102,15 @@ def table(rows: Iterable[Row]) -> str:
 
 def _more(row: Row) -> dict[str, str]:
     return {"memory": "" if row.memory_bytes is None else _size(row.memory_bytes), "result": row.result or ""}
+
+
+def rounds(most: int, seconds: float, *, fewest: int = 1) -> Iterator[int]:
+    """Count rounds: all of them, or once there are the fewest as many as begin within some seconds."""
+    begun = time.monotonic()
+    for number in range(most):
+        if number >= fewest and time.monotonic() - begun > seconds:
+            break
+        yield number
 
 
 def as_json(row: Row) -> str:

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench.harness import QUICK_RUNS, RUNS, Row, measure
+from bench.harness import QUICK_RUNS, RUNS, Row, measure, rounds
 from bench.hosts_peers import PEERS, Peer, PeerError
 from bench.hosts_work import FOLDER, GROUP, MODE, OWNER, Target, Work, checks, clean, files, units_seed, verify
 from tests.support import machines
@@ -176,10 +176,7 @@ def _life(
     for peer, runs in everybody:
         note(f"50 files{where}: {peer.name}, {runs} times")
         rows = [Row(f"{case}{where}", peer.name) for case in ("cold", "unchanged", "changed")]
-        begun = time.monotonic()
-        for count in range(runs):
-            if count and time.monotonic() - begun > _PATIENCE:
-                break
+        for count in rounds(runs, _PATIENCE):
             for machine in several:
                 clean(machine)
             for row, wanted in zip(rows, (work, work, work.with_one_changed(count + 1)), strict=True):
@@ -210,10 +207,7 @@ def _checks(
     for peer, runs in everybody:
         note(f"50 packages and 20 units: {peer.name}, {runs} times")
         row = Row("50 packages and 20 units, unchanged", peer.name)
-        begun = time.monotonic()
-        for count in range(runs):
-            if count and time.monotonic() - begun > _PATIENCE / 4:
-                break
+        for _ in rounds(runs, _PATIENCE / 4):
             _timed(row, partial(peer.apply, work, [target]))
         yield row
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench.harness import QUICK_RUNS, RUNS, Row
+from bench.harness import QUICK_RUNS, RUNS, Row, rounds
 from bench.layers import BLOCK, Replica
 from components.longhorn.recovery.single_file import write
 
@@ -99,7 +99,7 @@ def _layers(folder: Path, tool: Path, sizes: tuple[int, int], runs: int, note: C
             rows[peer] = replace(rows[peer], result="right" if _sha256(output, volume) == right else "wrong content")
         _remove(output)
 
-    for _ in _rounds(runs):
+    for _ in rounds(runs, _ENOUGH_SECONDS, fewest=_FEWEST):
         for peer, commands in goal.items():
             measure(peer, commands)
     for peer, commands in others.items():
@@ -109,15 +109,6 @@ def _layers(folder: Path, tool: Path, sizes: tuple[int, int], runs: int, note: C
     yield from rows.values()
 
 
-def _rounds(most: int) -> Iterator[int]:
-    """Count rounds: all of them, or as many as there is time for."""
-    start = time.monotonic()
-    for number in range(most):
-        if number >= _FEWEST and time.monotonic() - start > _ENOUGH_SECONDS:
-            break
-        yield number
-
-
 def _sparse(folder: Path, tool: Path, data: int, runs: int, note: Callable[[str], None]) -> Iterator[Row]:
     """Merge the same data in a volume of 4 GiB and in one of 1 TiB."""
     note(f"{data // _MIB} MiB of data in volumes of 4 GiB and 1 TiB")
@@ -125,7 +116,7 @@ def _sparse(folder: Path, tool: Path, data: int, runs: int, note: Callable[[str]
     for name, volume in (("4 GiB", 4 * _GIB), ("1 TiB", 1024 * _GIB)):
         sources.append(_spread(folder / name.replace(" ", ""), volume, data))
         rows.append(Row(f"{data // _MIB} MiB of data in {name}", OURS))
-    for _ in _rounds(runs):
+    for _ in rounds(runs, _ENOUGH_SECONDS, fewest=_FEWEST):
         for index, source in enumerate(sources):
             command: list[str | Path] = [sys.executable, "-I", tool, "merge", source, output]
             rows[index] = _measure(rows[index], [command], output, [source])

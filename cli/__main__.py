@@ -12,6 +12,7 @@ import typer
 
 from cli import cm5, notes, recover
 from cli.errors import CommandError
+from cli.options import JsonOption, StackOption
 from cli.reporting import report
 from sandbox.errors import SandboxError
 from toolchain import ToolError
@@ -35,16 +36,11 @@ app.add_typer(cm5.app, name="cm5")
 host_key_app = typer.Typer(help="The keys of machines that are reached over SSH.", no_args_is_help=True)
 app.add_typer(host_key_app, name="host-key")
 
-StackOption = Annotated[
-    str | None,
-    typer.Option("--stack", "-s", help="The stack; else PULUMI_STACK, else the selected one, else `sandbox`."),
-]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 OnlyOption = Annotated[str | None, typer.Option("--only", metavar="SECTION", help="Only this section of the stack.")]
 AdoptOption = Annotated[
     Path | None, typer.Option("--adopt", metavar="FILE", help="Take over the objects of an import file.")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _FORWARD = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 

@@ -7,16 +7,13 @@ from typing import Annotated
 
 import typer
 
+from cli.options import StackOption
 from cli.reporting import report
 
 app = typer.Typer(
     help="Data and end of the home-automation gateway; `up` installs and updates it.", no_args_is_help=True
 )
 
-StackOption = Annotated[
-    str | None,
-    typer.Option("--stack", "-s", help="The stack; else PULUMI_STACK, else the selected one, else `sandbox`."),
-]
 ConfirmOption = Annotated[
     str, typer.Option("--confirm", metavar="PRODUCT", help="The gateway's product; without it nothing is done.")
 ]

@@ -141,7 +141,7 @@ def _confirmed(gateway: Gateway, given: str, what: str) -> None:
 def _lift_protection(stack: Stack, report: Report) -> None:
     """Let the engine remove disk and authority, whose removal was confirmed; `up` would protect them again."""
     session = open_session(stack, report)
-    state = json.loads(engine.capture(session, ["stack", "export", "--stack", stack.name]))
+    state = engine.capture_json(session, ["stack", "export", "--stack", stack.name])
     for one in (state.get("deployment") or {}).get("resources", ()):
         if one.get("protect") and f"::{SECTIONS[CM5_GATEWAY]}$" in one["urn"]:
             engine.capture(session, ["state", "unprotect", one["urn"], "--yes", "--stack", stack.name])

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from cli.options import JsonOption
+
 app = typer.Typer(help="Routes of a gateway that reads the notes of Proxmox guests.", no_args_is_help=True)
 
 LabelsOption = Annotated[
@@ -22,7 +24,6 @@ GuestsArgument = Annotated[
     list[Path], typer.Argument(help="JSON lists of guests (*.json), or one guest's notes as a text each.")
 ]
 VersionOption = Annotated[str | None, typer.Option("--plugin", metavar="VERSION", help="Version of the plugin.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command()

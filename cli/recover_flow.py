@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli import recover_opening as opening
-from cli.errors import CommandError, InputError
+from cli.errors import InputError
+from cli.options import JsonOption
 from cli.reporting import report
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def plan(
     site: opening.SiteOption = None,
     kubeconfig: opening.KubeconfigOption = "",
     context: opening.ContextOption = None,
-    as_json: opening.JsonOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show which directories would be used, why, and what would be done. Reads only."""
     from components.longhorn.flow.describe import described_plan, steps_of  # noqa: PLC0415 - `--help` stays instant
@@ -67,7 +68,7 @@ def run(
     ] = None,
     kubeconfig: opening.KubeconfigOption = "",
     context: opening.ContextOption = None,
-    as_json: opening.JsonOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Recover volumes into a working Longhorn. Interrupted anywhere, the same command goes on."""
     from components.longhorn.flow.recover import Recovery  # noqa: PLC0415 - `--help` stays instant
@@ -97,15 +98,12 @@ def _dumped(folders: Sequence[Path], site: SiteArgs) -> Callable[[VolumeInput], 
     """Look volumes up in the newest good dump from before the incident (LHR-147, LHR-148)."""
     import time  # noqa: PLC0415 - `--help` stays instant
 
-    from components.longhorn.flow.dump import DumpError  # noqa: PLC0415 - likewise
     from components.longhorn.flow.dump_store import select  # noqa: PLC0415 - likewise
 
     if not folders:
         return lambda _volume: (None, None)
-    try:
+    with opening.clean():
         chosen = select(folders, time.time(), before=site.settings.incident_time).dump
-    except DumpError as error:
-        raise CommandError(str(error)) from error
     return lambda volume: (
         chosen.find("PersistentVolume", volume.pv_name),
         chosen.find("PersistentVolumeClaim", volume.pvc_name, volume.namespace),

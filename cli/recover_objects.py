@@ -9,6 +9,7 @@ import typer
 
 from cli import recover_opening as opening
 from cli.errors import CommandError
+from cli.options import JsonOption
 from cli.reporting import report
 
 __all__ = ["dump", "restore", "volumes"]
@@ -21,31 +22,26 @@ def dump(
     verify: Annotated[bool, typer.Option("--verify", help="Only check what is there.")] = False,
     kubeconfig: opening.KubeconfigOption = "",
     context: opening.ContextOption = None,
-    as_json: opening.JsonOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Dump PersistentVolumes, claims and Longhorn's objects, verified, into folders that are not on Longhorn."""
     import time  # noqa: PLC0415 - `--help` stays instant
 
-    from components.longhorn.flow.dump import DumpError, collect  # noqa: PLC0415 - likewise
+    from components.longhorn.flow.dump import collect  # noqa: PLC0415 - likewise
     from components.longhorn.flow.dump_store import DumpFolder, as_dict, select  # noqa: PLC0415 - likewise
     from components.longhorn.flow.opening import open_cluster  # noqa: PLC0415 - likewise
 
     now = time.time()
     with opening.clean():
-        try:
-            if verify:
-                found = select(folder, now)
-                typer.echo(
-                    json.dumps({"file": str(found.path), **as_dict(found.check), "rejected": found.rejected}, indent=2)
-                )
-                return
-            objects = collect(open_cluster(opening.kubeconfig_path(kubeconfig), context), now)
-            files = [str(DumpFolder(path, keep).write(objects, now)) for path in folder]
+        if verify:
+            found = select(folder, now)
             typer.echo(
-                json.dumps({"files": files, "counts": objects.counts}, indent=2) if as_json else "\n".join(files)
+                json.dumps({"file": str(found.path), **as_dict(found.check), "rejected": found.rejected}, indent=2)
             )
-        except DumpError as error:
-            raise CommandError(str(error)) from error
+            return
+        objects = collect(open_cluster(opening.kubeconfig_path(kubeconfig), context), now)
+        files = [str(DumpFolder(path, keep).write(objects, now)) for path in folder]
+        typer.echo(json.dumps({"files": files, "counts": objects.counts}, indent=2) if as_json else "\n".join(files))
 
 
 def restore(
@@ -58,11 +54,10 @@ def restore(
     yes: opening.YesOption = False,
     kubeconfig: opening.KubeconfigOption = "",
     context: opening.ContextOption = None,
-    as_json: opening.JsonOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Bring objects back from the newest good dump; without --yes only say what would be made."""
-    from components.longhorn.flow.dump import DumpError  # noqa: PLC0415 - `--help` stays instant
-    from components.longhorn.flow.dump_store import select  # noqa: PLC0415 - likewise
+    from components.longhorn.flow.dump_store import select  # noqa: PLC0415 - `--help` stays instant
     from components.longhorn.flow.interfaces import SystemClock  # noqa: PLC0415 - likewise
     from components.longhorn.flow.opening import open_cluster  # noqa: PLC0415 - likewise
     from components.longhorn.flow.restore import restore as bring_back  # noqa: PLC0415 - likewise
@@ -73,7 +68,7 @@ def restore(
             chosen = select(folder, clock.now(), date=date, before=before)
             cluster = open_cluster(opening.kubeconfig_path(kubeconfig), context)
             found = bring_back(cluster, chosen.dump, place.settings, clock, claims=claim or (), dry_run=not yes)
-        except (DumpError, ValueError) as error:
+        except ValueError as error:  # a time that is none
             raise CommandError(str(error)) from error
     report(f"from {chosen.path}")
     if as_json:
@@ -102,15 +97,15 @@ def volumes(
 
     import yaml  # noqa: PLC0415 - likewise
 
-    from components.longhorn.flow.dump import DumpError  # noqa: PLC0415 - likewise
     from components.longhorn.flow.dump_store import select  # noqa: PLC0415 - likewise
     from components.longhorn.flow.from_dump import described_volumes  # noqa: PLC0415 - likewise
 
-    try:
-        chosen = select(folder, time.time(), before=before)
-        found, notes = described_volumes(chosen.dump, claim or ())
-    except (DumpError, ValueError) as error:
-        raise CommandError(str(error)) from error
+    with opening.clean():
+        try:
+            chosen = select(folder, time.time(), before=before)
+            found, notes = described_volumes(chosen.dump, claim or ())
+        except ValueError as error:  # a time that is none
+            raise CommandError(str(error)) from error
     report(f"from {chosen.path}")
     for note in notes:
         report(note)

@@ -24,7 +24,6 @@ SiteOption = Annotated[
 ]
 KubeconfigOption = Annotated[str, typer.Option("--kubeconfig", help="File; else KUBECONFIG, else ~/.kube/config.")]
 ContextOption = Annotated[str | None, typer.Option("--context", help="Context of the kubeconfig.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 FolderOption = Annotated[list[Path], typer.Option("--folder", help="Folder with dumps; may be given several times.")]
 YesOption = Annotated[bool, typer.Option("--yes", help="Allow what changes the cluster.")]
 NeededSite = Annotated[Path, typer.Option("--site", help="YAML with `site`.")]
@@ -89,6 +88,7 @@ def opened(site: SiteArgs, kubeconfig: str, context: str | None) -> Iterator[Wor
 def clean() -> Iterator[None]:
     """Turn what the flow raises into messages with an exit status."""
     from components.longhorn.flow.agent import AgentError  # noqa: PLC0415 - `--help` stays instant
+    from components.longhorn.flow.dump import DumpError  # noqa: PLC0415 - likewise
     from components.longhorn.flow.escalate import EscalationError  # noqa: PLC0415 - likewise
     from components.longhorn.flow.interfaces import ClusterError, NodeError  # noqa: PLC0415 - likewise
     from components.longhorn.flow.recover import PreflightError  # noqa: PLC0415 - likewise
@@ -99,7 +99,7 @@ def clean() -> Iterator[None]:
     except PreflightError as error:
         report(f"nothing was touched:\n{error}")
         raise typer.Exit(REFUSED) from error
-    except (ClusterError, NodeError, AgentError, EscalationError, StopError) as error:
+    except (ClusterError, NodeError, AgentError, DumpError, EscalationError, StopError) as error:
         raise CommandError(str(error)) from error
     except OSError as error:
         raise CommandError(f"{error.filename or 'this machine'}: {error.strerror or error}") from error

@@ -11,6 +11,7 @@ import typer
 
 from cli import recover_opening as opening
 from cli.errors import InputError
+from cli.options import JsonOption
 
 if TYPE_CHECKING:
     from components.longhorn.flow.journal import Evidence
@@ -24,7 +25,7 @@ def diagnose(
     site: opening.NeededSite,
     kubeconfig: opening.KubeconfigOption = "",
     context: opening.ContextOption = None,
-    as_json: opening.JsonOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Say what is wrong with Longhorn's control plane and what to try first. Reads only."""
     from components.longhorn.flow import diagnosis  # noqa: PLC0415 - `--help` stays instant
@@ -54,7 +55,7 @@ def climb(
     yes: opening.YesOption = False,
     kubeconfig: opening.KubeconfigOption = "",
     context: opening.ContextOption = None,
-    as_json: opening.JsonOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Restore Longhorn's control plane level by level: dump, act, look again; stop as soon as it is healthy."""
     from components.longhorn.flow.diagnosis import Level  # noqa: PLC0415 - `--help` stays instant

@@ -7,6 +7,7 @@ import random
 import signal
 from collections.abc import Generator
 
+import hypothesis
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
@@ -45,6 +46,10 @@ class ByFile(LoadScopeScheduling):  # type: ignore[misc]  # xdist publishes no t
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
     """Run whole files in one worker: each worker starts its backends once."""
     return ByFile(config, log)
+
+
+hypothesis.settings.register_profile("factory", hypothesis.settings(), deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("factory")
 
 
 def pytest_configure() -> None:

@@ -1,6 +1,5 @@
 """A gateway's registration on its hub as a resource (CM5-193, CM5-269). The class of the provider is a public name."""
 
-import sys
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -8,7 +7,7 @@ import pulumi
 from pulumi import dynamic
 from pulumi.runtime.rpc import UNKNOWN
 
-from ..clean_errors import one_sentence
+from ..provider_messages import one_sentence, warn
 from .hub import Hub, HubError, Identity, Known, SilentError
 
 __all__ = ["GatewayRegistration", "GatewayRegistrationProvider"]
@@ -51,13 +50,13 @@ class GatewayRegistrationProvider(dynamic.ResourceProvider):
         try:
             known = _hub(props).knows(_identity(props), str(props["token"]))
         except SilentError as error:
-            _warn(f"{error}; the registration is taken to be as it was")
+            warn(f"{error}; the registration is taken to be as it was")
             return dynamic.ReadResult(id_, dict(props))
         if known is Known.NO:
-            _warn(f"the hub {props['hub_url']} does not know {props['gateway_id']} with its token")
+            warn(f"the hub {props['hub_url']} does not know {props['gateway_id']} with its token")
             return dynamic.ReadResult("", {})
         if known is Known.UNCLEAR:
-            _warn(f"the hub {props['hub_url']} does not tell whether it knows {props['gateway_id']}")
+            warn(f"the hub {props['hub_url']} does not tell whether it knows {props['gateway_id']}")
         return dynamic.ReadResult(id_, dict(props))
 
     @one_sentence(HubError)
@@ -67,7 +66,7 @@ class GatewayRegistrationProvider(dynamic.ResourceProvider):
 
     def delete(self, _id: str, props: dict[str, Any]) -> None:
         """Forget it: the hub documents no way to remove a registration."""
-        _warn(f"{props['gateway_id']} stays registered on {props['hub_url']}: remove it in the hub's portal")
+        warn(f"{props['gateway_id']} stays registered on {props['hub_url']}: remove it in the hub's portal")
 
 
 class GatewayRegistration(dynamic.Resource, module="factory", name="GatewayRegistration"):
@@ -122,9 +121,3 @@ def _identity(props: Mapping[str, Any]) -> Identity:
         eth0_mac=str(props["eth0_mac"]),
         eth1_mac=str(props["eth1_mac"]),
     )
-
-
-def _warn(line: str) -> None:
-    """Say something: what the provider's process writes here, the engine shows among its messages."""
-    sys.stderr.write(f"warning: {line}\n")
-    sys.stderr.flush()

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from .agent import BOOTSTRAP, OUR_BYTECODE, FrameParser, ProtocolError, blob_frames, bundle, json_frame
+from .agent import BOOTSTRAP, FrameParser, ProtocolError, blob_frames, bundle, json_frame
 from .command import SUDO_REFUSED, agent_command, preamble
 from .remote_host import RemoteHost, Sudo
 from .transport import Channel, HostError, MisdescribedError, Transport, UnreachableError
@@ -217,8 +217,6 @@ class HostSession:
             password = preamble(self.host, self._password)
         except ValueError as error:
             raise MisdescribedError(f"{self.place}: {error}") from None
-        # Made while the host is connected to: most hosts' Python is like ours.
-        program = asyncio.create_task(asyncio.to_thread(bundle, OUR_BYTECODE))
         agent = _Running(await self._transport.start(agent_command(self.host, BOOTSTRAP)))
         try:
             async with asyncio.timeout(self.host.silence_timeout):
@@ -226,14 +224,14 @@ class HostSession:
                 with contextlib.suppress(UnreachableError):
                     await agent.channel.send(password)
                 hello = await self._message(agent)
+            # For a Python like ours it is there already: the pool has it made while the first host is connected to.
+            agent.first = await asyncio.to_thread(bundle, hello.get("bytecode", ""))
         except BaseException as error:
             agent.channel.kill()
             if isinstance(error, TimeoutError):
                 seconds = self.host.silence_timeout
                 raise UnreachableError(f"{self.place}: no agent has started within {seconds:g} s") from None
             raise
-        bytecode = hello.get("bytecode", "")
-        agent.first = await program if bytecode == OUR_BYTECODE else bundle(bytecode)
         self._agent = agent
         return agent
 

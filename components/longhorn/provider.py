@@ -15,7 +15,7 @@ from typing import Any, Final
 import pulumi
 from pulumi import dynamic
 
-from ..clean_errors import one_sentence
+from ..provider_messages import one_sentence
 from .flow.agent import AgentError
 from .flow.diagnosis import capture, diagnose
 from .flow.dump import DumpError, collect

@@ -4,6 +4,7 @@ import json
 from typing import Any, Final
 
 from .args import BackupTargetArgs, LonghornArgs, RecurringJobArgs, StorageClassArgs
+from .flow.interfaces import CSI_DRIVER
 
 __all__ = ["CREDENTIAL_SUFFIX", "backup_target", "credential_secret", "recurring_job", "storage_class"]
 
@@ -30,7 +31,7 @@ def storage_class(args: StorageClassArgs, target: BackupTargetArgs | None = None
         "apiVersion": "storage.k8s.io/v1",
         "kind": "StorageClass",
         "metadata": {"name": args.name, "annotations": {_DEFAULT_CLASS: "true" if args.default else "false"}},
-        "provisioner": "driver.longhorn.io",
+        "provisioner": CSI_DRIVER,
         "allowVolumeExpansion": args.expandable,
         "reclaimPolicy": args.reclaim_policy,
         "volumeBindingMode": "Immediate",

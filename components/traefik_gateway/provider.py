@@ -4,8 +4,7 @@ One resource for all guests, because only together do they show what the gateway
 a plan needs all notes to predict that. A guest that fails stops no other (TPX-196).
 """
 
-import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,8 +13,8 @@ from pulumi import dynamic
 from pulumi.runtime.rpc import UNKNOWN
 from pydantic import ValidationError
 
-from ..clean_errors import one_sentence
 from ..host.credentials import Credentials
+from ..provider_messages import one_sentence, tell, warn
 from .args_notes import ProxmoxNotesArgs
 
 if TYPE_CHECKING:
@@ -50,9 +49,13 @@ class ProxmoxNotesProvider(dynamic.ResourceProvider):
         from .proxmox_plan import plan  # noqa: PLC0415 - the program that declares the resource needs none of it
 
         planned = plan(work.args, work.find_out(), olds.get("labels") or {}, former_block=olds.get("block"))
-        _tell(planned.messages)
-        _warn(planned.warnings)
-        _warn(f"{name}: {said}" for name, several in planned.problems.items() for said in several)
+        for line in planned.messages:
+            tell(line)
+        for line in planned.warnings:
+            warn(line)
+        for name, several in planned.problems.items():
+            for said in several:
+                warn(f"{name}: {said}")
         failures = [dynamic.CheckFailure("guests", said) for said in planned.failures]
         return dynamic.CheckResult(given | planned.as_inputs(), failures)
 
@@ -81,10 +84,11 @@ class ProxmoxNotesProvider(dynamic.ResourceProvider):
         try:
             found = work.look()
         except ProxmoxError as error:
-            _warn([f"{error}; the notes are taken to be as they were"])
+            warn(f"{error}; the notes are taken to be as they were")
             return dynamic.ReadResult(id_, dict(props))
         there = seen(work.args, found, props.get("labels") or {}, props.get("notes") or {})
-        _warn(there.warnings)
+        for line in there.warnings:
+            warn(line)
         outs = {**props, "labels": there.labels, "routes": there.routes, "notes": there.notes}
         # As inputs too: only so does the preview of the repair show it line by line.
         return dynamic.ReadResult(id_, outs, {key: value for key, value in outs.items() if key not in _RESULTS})
@@ -150,7 +154,7 @@ def _work(props: Mapping[str, Any]) -> "Work":
     from .proxmox_work import Login, Work  # noqa: PLC0415 - the program that declares the resource needs none of it
 
     login = Login(props.get("private_key"), props.get("passphrase"))
-    return Work(_validated(props), str(props.get("token_secret") or ""), login, tell=lambda line: _tell([line]))
+    return Work(_validated(props), str(props.get("token_secret") or ""), login, tell=tell)
 
 
 def _validated(props: Mapping[str, Any]) -> ProxmoxNotesArgs:
@@ -196,17 +200,6 @@ def _failures(error: ValidationError) -> list[dynamic.CheckFailure]:
         dynamic.CheckFailure(".".join(map(str, one["loc"])) or "guests", one["msg"])
         for one in error.errors(include_input=False, include_url=False)
     ]
-
-
-def _tell(lines: Iterable[str]) -> None:
-    """Say something: what the provider's process writes here, the engine shows among its messages."""
-    for line in lines:
-        sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()
-
-
-def _warn(lines: Iterable[str]) -> None:
-    _tell(f"warning: {line}" for line in lines)
 
 
 def _one_sentence() -> AbstractContextManager[None]:

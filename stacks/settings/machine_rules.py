@@ -30,13 +30,18 @@ def _hosts(draft: Draft) -> Iterator[Problem]:
         if machine.connection is None:
             rule = "is required unless the backends are embedded"
             yield draft.problem(("hosts", name, "connection"), rule, "Say how the machine is reached")
-        given = declared.get(name, frozenset[str]())
-        for key in sorted(given - machine.secrets - set(LOGIN_SECRETS)):
-            rule = f"is in no `contents` of `factory:hosts.{name}`"
-            wanted = [*machine.secrets, *LOGIN_SECRETS]
-            yield draft.problem(("host_secrets", name, key), rule, did_you_mean(key, wanted))
-        for key in sorted(machine.secrets - given):
-            yield draft.missing_secret(("host_secrets", name, key), f"missing secret: the host {name} needs it")
+        unknown = f"is in no `contents` of `factory:hosts.{name}`"
+        yield from _secrets(draft, name, machine.secrets, unknown=unknown, whose=f"the host {name}")
+
+
+def _secrets(draft: Draft, name: str, wanted: frozenset[str], *, unknown: str, whose: str) -> Iterator[Problem]:
+    """Compare the secrets given for a machine with those it needs; what opens it may stand there in any case."""
+    given: frozenset[str] = draft.valid.get("host_secrets", {}).get(name, frozenset())
+    known = dict.fromkeys([*wanted, *LOGIN_SECRETS])
+    for key in sorted(given - known.keys()):
+        yield draft.problem(("host_secrets", name, key), unknown, did_you_mean(key, known))
+    for key in sorted(wanted - given):
+        yield draft.missing_secret(("host_secrets", name, key), f"missing secret: {whose} needs it")
 
 
 def _roles(draft: Draft) -> Iterator[Problem]:
@@ -64,44 +69,34 @@ def _cm5_gateway(draft: Draft) -> Iterator[Problem]:
     except GatewayError as error:
         for message in error.problems:
             yield draft.problem((CM5_GATEWAY,), *split_advice(message))
-    given = draft.valid.get("host_secrets", {}).get(CM5_GATEWAY, frozenset[str]())
-    for key in sorted(given - args.secrets - set(LOGIN_SECRETS)):
-        rule = f"no part of `factory:{CM5_GATEWAY}` names it"
-        yield draft.problem(
-            ("host_secrets", CM5_GATEWAY, key), rule, did_you_mean(key, [*args.secrets, *LOGIN_SECRETS])
-        )
-    for key in sorted(args.secrets - given):
-        yield draft.missing_secret(("host_secrets", CM5_GATEWAY, key), "missing secret: the gateway needs it")
+    unknown = f"no part of `factory:{CM5_GATEWAY}` names it"
+    yield from _secrets(draft, CM5_GATEWAY, args.secrets, unknown=unknown, whose="the gateway")
 
 
 def _gateway_logins(draft: Draft) -> Iterator[Problem]:
     """Judge the secrets that open the gateway's machine and the guests: they have no others."""
-    given: Mapping[str, frozenset[str]] = draft.valid.get("host_secrets", {})
-    for section in (TRAEFIK_GATEWAY, PROXMOX):
-        if draft.valid.get(section) is not None:
-            for key in sorted(given.get(section, frozenset[str]()) - set(LOGIN_SECRETS)):
-                rule = f"opens no machine of `factory:{section}`"
-                yield draft.problem(("host_secrets", section, key), rule, did_you_mean(key, LOGIN_SECRETS))
     gateway: TraefikGatewayArgs | None = draft.valid.get(TRAEFIK_GATEWAY)
-    password = "sudo_password"  # noqa: S105 - the name of a secret, not the secret
-    if gateway and gateway.host.sudo is Sudo.PASSWORD and password not in given.get(TRAEFIK_GATEWAY, ()):
-        yield draft.missing_secret(("host_secrets", TRAEFIK_GATEWAY, password), "missing secret: the gateway needs it")
+    asked = gateway is not None and gateway.host.sudo is Sudo.PASSWORD
+    for section, wanted in ((TRAEFIK_GATEWAY, {"sudo_password"} if asked else set[str]()), (PROXMOX, set[str]())):
+        if draft.valid.get(section) is not None:
+            unknown = f"opens no machine of `factory:{section}`"
+            yield from _secrets(draft, section, frozenset(wanted), unknown=unknown, whose="the gateway")
 
 
 def _gateway(draft: Draft) -> Iterator[Problem]:
     """TPX-200: whoever takes the gateway must not be able to write."""
-    gateway: TraefikGatewayArgs | None = draft.valid.get("traefik_gateway")
-    notes: ProxmoxNotesArgs | None = draft.valid.get("proxmox")
+    gateway: TraefikGatewayArgs | None = draft.valid.get(TRAEFIK_GATEWAY)
+    notes: ProxmoxNotesArgs | None = draft.valid.get(PROXMOX)
     if gateway is None or gateway.plugin is None or notes is None:
         return
     if gateway.plugin.token_id == notes.token_id:
-        where = ("traefik_gateway", "plugin", "token_id")
+        where = (TRAEFIK_GATEWAY, "plugin", "token_id")
         rule = "is the token that writes notes (TPX-200)"
         yield draft.problem(where, rule, "Make a token that can only read", value=notes.token_id)
     if gateway.plugin.version != notes.plugin_version:
         rule = "is not what the gateway runs, so predictions would be wrong"
         fix = "Write the version of `traefik_gateway.plugin`"
-        yield draft.problem(("proxmox", "plugin_version"), rule, fix, value=notes.plugin_version)
+        yield draft.problem((PROXMOX, "plugin_version"), rule, fix, value=notes.plugin_version)
 
 
 MACHINE_RULES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (

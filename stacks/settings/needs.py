@@ -48,9 +48,9 @@ def foundation_needs(valid: Mapping[str, Any]) -> dict[str, list[str]]:
 
 def gateway_needs(valid: Mapping[str, Any]) -> dict[str, list[str]]:
     """Which credentials the gateway and the notes need: each section has one of its own."""
-    gateway: TraefikGatewayArgs | None = valid.get("traefik_gateway")
+    gateway: TraefikGatewayArgs | None = valid.get(TRAEFIK_GATEWAY)
     reads = gateway is not None and gateway.plugin is not None
-    wanted = (("proxmox", valid.get("proxmox") is not None), ("traefik_gateway", reads))
+    wanted = ((PROXMOX, valid.get(PROXMOX) is not None), (TRAEFIK_GATEWAY, reads))
     return {section: [section] for section, needed in wanted if needed}
 
 

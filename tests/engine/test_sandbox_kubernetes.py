@@ -5,28 +5,19 @@ from __future__ import annotations
 import base64
 import json
 import ssl
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
 from sandbox import Endpoints
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.engine
 
 Document = dict[str, Any]
-
-
-def until(probe: Callable[[], Any], seconds: float = 30) -> Any:
-    """Return the first true answer of a probe; fails after some seconds."""
-    deadline = time.monotonic() + seconds
-    while not (answer := probe()):
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.1)
-    return answer
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +35,7 @@ STATE = "gateway.web"
 
 @pytest.fixture
 def program(tmp_path: Path) -> Program:
-    program = Program.write(tmp_path / "project", PROGRAM)
-    settings = json.loads((program.folder / "Pulumi.yaml").read_text())
-    plugin = {"name": "factory-host", "path": str(ROOT / "toolchain/plugins/factory_host")}
-    (program.folder / "Pulumi.yaml").write_text(json.dumps(settings | {"plugins": {"providers": [plugin]}}))
-    return program
+    return Program.write(tmp_path / "project", PROGRAM, plugins=["factory-host"])
 
 
 def values(machine: Machine, role: dict[str, Any]) -> dict[str, Any]:

@@ -352,7 +352,7 @@ def test_without_a_running_manager_nothing_is_brought_back(cluster: MemoryCluste
     dump = taken(cluster)
     lost(cluster)
     cluster.objects.pop(Ref("Pod", "longhorn-manager-node1", NAMESPACE))
-    with pytest.raises(DumpError, match="0 of 0 longhorn-manager pods are Running"):
+    with pytest.raises(DumpError, match="0 longhorn-manager pods are Running"):
         restored(cluster, dump)
     assert cluster.mutations == []
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -185,9 +184,6 @@ def gateway_device(folder: Path, *, traefik: Path | None = None) -> Iterator[Dev
     if traefik is not None:
         (folder / "seed/usr/bin").mkdir(parents=True)
         shutil.copy2(traefik, folder / "seed/usr/bin/traefik")
-    program = Program.write(folder / "project", _PROGRAM)
-    settings = json.loads((program.folder / "Pulumi.yaml").read_text())
-    plugin = {"name": "factory-host", "path": str(ROOT / "toolchain/plugins/factory_host")}
-    (program.folder / "Pulumi.yaml").write_text(json.dumps(settings | {"plugins": {"providers": [plugin]}}))
+    program = Program.write(folder / "project", _PROGRAM, plugins=["factory-host"])
     with gateway_site("gateway", seeds=[folder / "seed"]) as machine:
         yield Device(machine, program, signing_key)

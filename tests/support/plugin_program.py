@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from toolchain.engine_home import EngineHome, prepare
 from toolchain.paths import ROOT
 
 PASSPHRASE = "not-a-secret"
+PLUGINS = ROOT / "toolchain" / "plugins"
 
 
 @dataclass(frozen=True)
@@ -24,14 +25,16 @@ class Program:
     home: EngineHome
 
     @classmethod
-    def write(cls, folder: Path, source: str) -> Program:
-        """Write the program and make its stack."""
+    def write(cls, folder: Path, source: str, *, plugins: Sequence[str] = ()) -> Program:
+        """Write the program and make its stack; the project names ``plugins`` of ours, like `factory-host`, itself."""
         (folder / "state").mkdir(parents=True)
-        (folder / "Pulumi.yaml").write_text(
-            json.dumps(
-                {"name": "plugins", "runtime": {"name": "python", "options": {"virtualenv": str(ROOT / ".venv")}}}
-            )
-        )
+        providers = [{"name": name, "path": str(PLUGINS / name.replace("-", "_"))} for name in plugins]
+        project = {
+            "name": "plugins",
+            "runtime": {"name": "python", "options": {"virtualenv": str(ROOT / ".venv")}},
+            "plugins": {"providers": providers},
+        }
+        (folder / "Pulumi.yaml").write_text(json.dumps(project))
         (folder / "__main__.py").write_text(source, "utf-8")
         program = cls(folder, prepare(sandbox=True, report=lambda _: None))
         program.run("stack", "init", "dev")

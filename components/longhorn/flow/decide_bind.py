@@ -7,13 +7,12 @@ from typing import Any, Final
 
 from .decide_stop import scale_down, strip_terminating
 from .facts import ClusterFacts, deep, uid
-from .interfaces import Document, Ref
+from .interfaces import CSI_DRIVER, Document, Ref
 from .steps import Act, Create, Delete, Done, Patch, Step, Stop, Wait
 from .volumes import FlowSettings, VolumeInput
 
 __all__ = ["decide_bind"]
 
-_DRIVER: Final = "driver.longhorn.io"
 _EMPTY_FRACTION: Final = 8
 _DROPPED_ANNOTATIONS: Final = (
     "pv.kubernetes.io/",
@@ -118,13 +117,13 @@ def pv_manifest(volume: VolumeInput, settings: FlowSettings, dumped: Document | 
         "metadata": {
             "name": volume.pv_name,
             "labels": _kept(dumped, "labels"),
-            "annotations": {**_kept(dumped, "annotations"), "pv.kubernetes.io/provisioned-by": _DRIVER},
+            "annotations": {**_kept(dumped, "annotations"), "pv.kubernetes.io/provisioned-by": CSI_DRIVER},
         },
         "spec": {
             "accessModes": [volume.access_mode],
             "capacity": {"storage": volume.size_human},
             "csi": {
-                "driver": _DRIVER,
+                "driver": CSI_DRIVER,
                 "fsType": csi.get("fsType", "ext4"),
                 "volumeHandle": volume.pv_name,
                 "volumeAttributes": csi.get("volumeAttributes")

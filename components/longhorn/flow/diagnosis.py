@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from .facts import deep, finished
-from .interfaces import Cluster, ClusterError, Document, Node, NodeError, Ref, name_of
+from .interfaces import CSI_DRIVER, CSI_SOCKET, Cluster, ClusterError, Document, Node, NodeError, Ref, name_of
 from .node_tools import script
 from .volumes import FlowSettings
 
@@ -176,7 +176,6 @@ _LOOK = """
 if [ -S "$1" ]; then echo socket=yes; else echo socket=no; fi
 if [ -d "$2" ]; then echo data=yes; else echo data=no; fi
 """
-_SOCKET = "/var/lib/kubelet/plugins/driver.longhorn.io/csi.sock"
 
 
 def capture(cluster: Cluster, nodes: Iterable[Node], settings: FlowSettings) -> ControlPlaneFacts:
@@ -186,7 +185,7 @@ def capture(cluster: Cluster, nodes: Iterable[Node], settings: FlowSettings) -> 
     for node in nodes:
         sockets[node.name] = data[node.name] = None
         try:
-            seen = node.run(script("look", _LOOK, _SOCKET, f"{settings.data_path}/replicas")).out.split()
+            seen = node.run(script("look", _LOOK, CSI_SOCKET, f"{settings.data_path}/replicas")).out.split()
         except NodeError:
             continue
         sockets[node.name], data[node.name] = "socket=yes" in seen, "data=yes" in seen
@@ -211,7 +210,7 @@ def _capture_cluster(
     return ControlPlaneFacts(
         api_answers=True,
         namespace="Terminating" if namespace and deep(namespace, "metadata", "deletionTimestamp") else phase,
-        driver_registered=cluster.get(Ref("CSIDriver", "driver.longhorn.io")) is not None,
+        driver_registered=cluster.get(Ref("CSIDriver", CSI_DRIVER)) is not None,
         managers=running,
         sockets=sockets,
         data=data,
@@ -271,7 +270,7 @@ def _unwell(cluster: Cluster, namespace: str) -> tuple[str, ...]:
 
 
 def _registered(item: Document) -> bool:
-    return any(driver.get("name") == "driver.longhorn.io" for driver in deep(item, "spec", "drivers") or [])
+    return any(driver.get("name") == CSI_DRIVER for driver in deep(item, "spec", "drivers") or [])
 
 
 def _addresses(endpoints: Document) -> bool:

@@ -14,12 +14,11 @@ from typing import Any, Final
 import yaml
 
 from .facts import deep
-from .interfaces import KINDS, Cluster, ClusterError, Document, name_of
+from .interfaces import CSI_DRIVER, KINDS, Cluster, ClusterError, Document, name_of
 from .inventory import Inventory
 
 __all__ = ["Check", "Dump", "DumpError", "collect", "parse", "sanitised", "verify"]
 
-_DRIVER: Final = "driver.longhorn.io"
 _KINDS: Final = (
     "PersistentVolume",
     "PersistentVolumeClaim",
@@ -172,7 +171,7 @@ def verify(dump: Dump, now: float, *, previous: Dump | None = None) -> Check:
     if not any(dump.counts.values()):
         problems.append("it is empty")
     volumes = {name_of(item) for item in dump.of("longhorn.Volume")}
-    ours = [pv for pv in dump.of("PersistentVolume") if deep(pv, "spec", "csi", "driver") == _DRIVER]
+    ours = [pv for pv in dump.of("PersistentVolume") if deep(pv, "spec", "csi", "driver") == CSI_DRIVER]
     if len(volumes) < len(ours):
         problems.append(f"{len(volumes)} Volumes for {len(ours)} PersistentVolumes of Longhorn")
     engines = {str(deep(item, "spec", "volumeName") or "") for item in dump.of("longhorn.Engine")}
@@ -224,7 +223,7 @@ def _relations(dump: Dump, volumes: set[str]) -> tuple[list[str], list[str]]:
             mismatches.append(f"{place} is bound to nothing")
         elif bound not in pvs:
             mismatches.append(f"{place} is bound to {bound}, which is not in the dump")
-        elif deep(pvs[bound], "spec", "csi", "driver") == _DRIVER and bound not in volumes:
+        elif deep(pvs[bound], "spec", "csi", "driver") == CSI_DRIVER and bound not in volumes:
             mismatches.append(f"{place}: {bound} has no Longhorn Volume in the dump")
         else:
             matches.append(f"{place} = {bound}")

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from .diagnosis import Diagnosis, Level, State, capture, diagnose
 from .facts import deep
-from .interfaces import Clock, Cluster, ClusterError, Node, NodeError, Ref, name_of
+from .interfaces import CSI_SOCKET, Clock, Cluster, ClusterError, Node, NodeError, Ref, name_of
 from .inventory import Inventory, InventoryError, take_inventory
 from .journal import Evidence
 from .node_tools import script
@@ -33,7 +33,6 @@ _REMOVE_SOCKET: Final = """
 if ss -xl 2>/dev/null | grep -qF "$1"; then echo "somebody listens" >&2; exit 3; fi
 rm -f "$1"
 """
-_SOCKET: Final = "/var/lib/kubelet/plugins/driver.longhorn.io/csi.sock"
 _MANIFEST: Final = "/var/lib/rancher/k3s/server/manifests/longhorn-install.yaml"
 _RESTARTED: Final = "kubectl.kubernetes.io/restartedAt"
 _WAIT: Final[Mapping[Level, float]] = {Level.L1: 180, Level.L2: 60, Level.L3: 300, Level.L4: 180, Level.L5: 120}
@@ -108,7 +107,7 @@ class _Ladder:
     def _sockets(self, about: Sequence[str]) -> None:
         for node in self.nodes:
             if node.name in about:
-                done = node.run(script("remove-socket", _REMOVE_SOCKET, _SOCKET))
+                done = node.run(script("remove-socket", _REMOVE_SOCKET, CSI_SOCKET))
                 self.evidence.note("control plane", "L4", f"stale socket on {node.name}", outcome=done.err or "done")
         self._roll("longhorn-csi-plugin")
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Any
 
 from pydantic import ValidationError
 
+from ..recovery.directory import ALIGNMENT
 from .dump import Dump, DumpError
 from .facts import deep
-from .interfaces import Document, name_of
+from .interfaces import CSI_DRIVER, Document, name_of
 from .volumes import VolumeInput, explain, quantity_bytes
 
 __all__ = ["described_volumes", "disagreements"]
-
-_DRIVER: Final = "driver.longhorn.io"
-_STEP: Final = 2 * 2**20
 
 
 def described_volumes(dump: Dump, claims: Iterable[str] = ()) -> tuple[tuple[VolumeInput, ...], tuple[str, ...]]:
@@ -32,7 +30,7 @@ def described_volumes(dump: Dump, claims: Iterable[str] = ()) -> tuple[tuple[Vol
         if name in known:
             try:
                 volumes.append(VolumeInput.model_validate(_values(dump, known[name], notes)))
-            except (ValidationError, ValueError) as error:
+            except ValueError as error:
                 said = explain(name, error) if isinstance(error, ValidationError) else [f"{name}: {error}"]
                 problems += said
     if not wanted:
@@ -74,14 +72,14 @@ def _sizes(capacity: str) -> tuple[int, ...]:
         asked = quantity_bytes(capacity)
     except ValueError:
         return ()
-    return asked, -(-asked // _STEP) * _STEP
+    return asked, -(-asked // ALIGNMENT) * ALIGNMENT
 
 
 def _volume_of(dump: Dump, claim: Document) -> Document | None:
     """Return the claim's PersistentVolume if it is Longhorn's."""
     name = str(deep(claim, "spec", "volumeName") or "")
     pv = dump.find("PersistentVolume", name) if name else None
-    return pv if deep(pv, "spec", "csi", "driver") == _DRIVER else None
+    return pv if deep(pv, "spec", "csi", "driver") == CSI_DRIVER else None
 
 
 def _values(dump: Dump, claim: Document, notes: list[str]) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 __all__ = [
+    "CSI_DRIVER",
+    "CSI_SOCKET",
     "KINDS",
     "Clock",
     "Cluster",
@@ -25,6 +27,11 @@ __all__ = [
     "name_of",
     "ref_of",
 ]
+
+CSI_DRIVER: Final = "driver.longhorn.io"
+"""The name Longhorn's storage driver registers."""
+CSI_SOCKET: Final = f"/var/lib/kubelet/plugins/{CSI_DRIVER}/csi.sock"
+"""Where the driver listens on a node."""
 
 Document = dict[str, Any]
 """A Kubernetes object, as JSON gives it."""

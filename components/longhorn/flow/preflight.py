@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from .facts import deep
-from .interfaces import Cluster, ClusterError, Node, NodeError, Ref
+from .interfaces import CSI_DRIVER, Cluster, ClusterError, Node, NodeError, Ref
 from .marks import SOURCE, mark_of
 from .node_tools import script
 from .volumes import FlowSettings, VolumeInput
@@ -19,7 +19,6 @@ _CHECK_TOOLS: Final = """
 for tool in "$@"; do command -v "$tool" >/dev/null 2>&1 || echo "$tool"; done
 """
 _MANAGERS: Final = "app=longhorn-manager"
-_DRIVER: Final = "driver.longhorn.io"
 _SPARE: Final = 64 * 2**20
 
 
@@ -39,8 +38,10 @@ def check_cluster(cluster: Cluster, settings: FlowSettings) -> list[str]:
             problems.append(
                 f"no Ready longhorn-manager on {', '.join(lacking)}; all_managers_ready: false accepts that (LHR-013)"
             )
-    if cluster.get(Ref("CSIDriver", _DRIVER)) is None:
-        problems.append(f"CSIDriver {_DRIVER} is not registered: recover the control plane first (`recover diagnose`)")
+    if cluster.get(Ref("CSIDriver", CSI_DRIVER)) is None:
+        problems.append(
+            f"CSIDriver {CSI_DRIVER} is not registered: recover the control plane first (`recover diagnose`)"
+        )
     setting = cluster.get(Ref("longhorn.Setting", "orphan-resource-auto-deletion", settings.longhorn_namespace))
     if "replica-data" in str((setting or {}).get("value", "")):
         problems.append(

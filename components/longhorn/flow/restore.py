@@ -6,14 +6,14 @@ in it. So each restored Volume is looked at: its old directories mean that its d
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
 from .dump import Dump, DumpError, sanitised
 from .facts import deep
-from .interfaces import Clock, Cluster, ClusterError, Document, Ref, name_of
+from .interfaces import CSI_DRIVER, Clock, Cluster, ClusterError, Document, Ref, name_of
 from .volumes import FlowSettings
 
 __all__ = ["RestoreReport", "Restored", "VolumeData", "data_of", "restore"]
@@ -138,7 +138,7 @@ def _chosen(dump: Dump, claims: tuple[str, ...]) -> dict[str, list[Document]]:
     pvs = [
         item
         for item in dump.of("PersistentVolume")
-        if deep(item, "spec", "csi", "driver") == "driver.longhorn.io" and (not claims or name_of(item) in names)
+        if deep(item, "spec", "csi", "driver") == CSI_DRIVER and (not claims or name_of(item) in names)
     ]
     # Without its Volume in the dump, a claim would be Bound to nothing (BKP-049, PIT-15).
     lacking = sorted(name_of(pv) for pv in pvs if name_of(pv) not in present)
@@ -186,26 +186,28 @@ def _differences(wanted: dict[str, Any], present: dict[str, Any]) -> list[str]:
 
 
 def _wait_for_manager(cluster: Cluster, settings: FlowSettings, clock: Clock) -> None:
-    deadline = clock.monotonic() + settings.long_wait_seconds
-    while True:
+    def running() -> bool:
         managers = cluster.list("Pod", settings.longhorn_namespace, "app=longhorn-manager")
-        if any(deep(pod, "status", "phase") == "Running" for pod in managers):
-            return
-        if clock.monotonic() >= deadline:
-            message = f"0 of {len(managers)} longhorn-manager pods are Running: recover the control plane first"
-            raise DumpError(message)
-        clock.sleep(_PAUSE)
+        return any(deep(pod, "status", "phase") == "Running" for pod in managers)
+
+    if not _came_true(running, settings, clock):
+        message = "0 longhorn-manager pods are Running: recover the control plane first"
+        raise DumpError(message)
 
 
 def _wait_for_volumes(cluster: Cluster, volumes: list[Document], settings: FlowSettings, clock: Clock) -> None:
     """Let Longhorn take them up, before anything binds to them; what stays behind is seen by its data."""
+    refs = [Ref("longhorn.Volume", name_of(item), settings.longhorn_namespace) for item in volumes]
+    _came_true(lambda: all(deep(cluster.get(ref), "status", "state") for ref in refs), settings, clock)
+
+
+def _came_true(condition: Callable[[], bool], settings: FlowSettings, clock: Clock) -> bool:
     deadline = clock.monotonic() + settings.long_wait_seconds
-    namespace = settings.longhorn_namespace
-    while clock.monotonic() < deadline:
-        found = [cluster.get(Ref("longhorn.Volume", name_of(item), namespace)) for item in volumes]
-        if all(deep(item, "status", "state") for item in found):
-            return
+    while not condition():
+        if clock.monotonic() >= deadline:
+            return False
         clock.sleep(_PAUSE)
+    return True
 
 
 def _users(dump: Dump, claims: list[Document], empty: set[str]) -> list[str]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import subprocess
 import time
-from collections.abc import Callable
 
 import pytest
 
 from tests.support.gateway_device import Device
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.engine, pytest.mark.long]
 
@@ -43,9 +43,9 @@ def test_a_house_that_gives_no_address_gets_its_old_network_back(device: Device)
     device.machine.site.stop_router()
     said = device.refused(confirm_seconds=PATIENCE)
     assert "cabin.network" in said
-    until(device.machine.answers)
+    until(device.machine.answers, SECONDS)
     machine = device.machine
-    until(lambda: machine.run("sh", "-c", "ls /etc/systemd/network").stdout == "")
+    until(lambda: machine.run("sh", "-c", "ls /etc/systemd/network").stdout == "", SECONDS)
     assert machine.run("systemctl", "is-active", "dhcpcd.service").stdout == "active\n"
     device.machine.site.start_router()
     device.up()
@@ -59,7 +59,7 @@ def test_a_firewall_that_locks_everybody_out_is_taken_back(device: Device) -> No
     forge = {"image": "registry.example.test/cabin/backend:2.1.0", "listens": [{"port": 22}]}
     said = device.refused(confirm_seconds=PATIENCE, containers={"forge": forge})
     assert "cabin.firewall" in said
-    until(device.machine.answers)
+    until(device.machine.answers, SECONDS)
     until(lambda: device.machine.path("/etc/cabin/firewall.nft").read_text() == rules)
     device.up(confirm_seconds=PATIENCE)
     device.program.unchanged(**device.values(confirm_seconds=PATIENCE))
@@ -80,7 +80,7 @@ def test_a_gateway_that_lost_its_power_comes_back_by_itself(device: Device) -> N
     machine = device.machine
     authority = machine.path("/opt/data/authority/ca.key").read_text()
     machine.power_cut()
-    until(lambda: device.failed_checks() == {})
+    until(lambda: device.failed_checks() == {}, SECONDS)
     assert machine.path("/opt/data/authority/ca.key").read_text() == authority
     device.program.unchanged(**device.values())
 
@@ -98,11 +98,3 @@ def cut_in(device: Device, role: str) -> None:
         assert time.monotonic() < deadline, log.read_text("utf-8", "replace")[-2000:]
         time.sleep(0.02)
     process.wait(SECONDS)
-
-
-def until(holds: Callable[[], bool]) -> None:
-    """Wait for a condition."""
-    deadline = time.monotonic() + SECONDS
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)

@@ -7,7 +7,6 @@ import itertools
 import json
 import os
 import subprocess
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,10 +143,7 @@ def machines(server: tuple[SshServer, Path], tmp_path_factory: pytest.TempPathFa
         root = folder / "root"
         for notes in _NOTES:
             (root / notes).mkdir(parents=True, exist_ok=True)
-        program = HostProgram.write(folder / "project", PROGRAM)
-        settings = json.loads((program.folder / "Pulumi.yaml").read_text())
-        plugin = {"name": "factory-host", "path": str(ROOT / "toolchain" / "plugins" / "factory_host")}
-        (program.folder / "Pulumi.yaml").write_text(json.dumps(settings | {"plugins": {"providers": [plugin]}}))
+        program = HostProgram.write(folder / "project", PROGRAM, plugins=["factory-host"])
         host = {
             "address": "127.0.0.1",
             "port": ssh.port,
@@ -167,14 +163,6 @@ def machines(server: tuple[SshServer, Path], tmp_path_factory: pytest.TempPathFa
 def machine(machines: Callable[[], Machine]) -> Machine:
     """A fresh machine."""
     return machines()
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 30) -> None:
-    """Wait until something is so; a test that waits in vain fails."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 def _content(file: Path) -> bytes:

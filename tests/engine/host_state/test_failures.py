@@ -16,9 +16,10 @@ from typing import Any
 
 import pytest
 
-from tests.engine.host_state.conftest import CANARY, Machine, wait_for
+from tests.engine.host_state.conftest import CANARY, Machine
 from tests.support.canary import Scanner, watched_processes
 from tests.support.fake_sudo import FakeSudo
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.engine
 
@@ -63,7 +64,7 @@ def test_a_run_that_the_user_interrupts_stops_at_the_next_step(machine: Machine)
     wait = ["sh", "-c", "touch started; sleep 60"]
     role = {"files": files(2), "steps": {"wait": {"run": wait, "once_for": "1"}}}
     running = machine.starts("up", "--yes", "--skip-preview", values=machine.values(base=role))
-    wait_for(machine.path("started").exists, 60)
+    until(machine.path("started").exists, 60)
     started = time.monotonic()
     os.kill(running.pid, signal.SIGINT)
     printed, _ = running.communicate(timeout=60)
@@ -86,7 +87,7 @@ def test_killed_anywhere_the_next_run_converges(
         role = {"files": files(40, f"turn {turn}"), "steps": step}
         values = machine.values(base=role)
         running = machine.starts("up", "--yes", "--skip-preview", values=values)
-        wait_for(partial(_holder, lock), 60)
+        until(partial(_holder, lock), 60)
         time.sleep(dice.uniform(0, 0.4))
         holder = _holder(lock)
         if holder is not None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -16,18 +14,10 @@ from components.longhorn.flow.kubernetes_cluster import KubernetesCluster
 from components.longhorn.flow.opening import open_cluster
 from sandbox import Endpoints
 from tests.support.fake_longhorn import NAMESPACE
+from tests.support.waiting import until
 
 HERE = Path(__file__).parent
 READ_ONLY = ("Replica", "Engine", "Node", "RecurringJob", "BackupTarget", "BackupVolume", "Backup", "Orphan")
-
-
-def until(probe: Callable[[], Any], seconds: float = 30) -> Any:
-    """Return the first true answer; fails after some seconds."""
-    deadline = time.monotonic() + seconds
-    while not (answer := probe()):
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.1)
-    return answer
 
 
 def definitions() -> Iterator[Document]:

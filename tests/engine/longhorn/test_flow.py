@@ -19,10 +19,10 @@ from components.longhorn.flow.opening import open_cluster
 from components.longhorn.flow.report import Outcome
 from components.longhorn.flow.restore import VolumeData, restore
 from sandbox import Endpoints
-from tests.engine.longhorn.conftest import until
 from tests.support.fake_longhorn import NAMESPACE, FakeLonghorn, Manners
 from tests.support.recovery_node import Killed, Killer, TickingClock
 from tests.support.recovery_site import FILES, NODES, Site, make_site, volume
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.engine
 

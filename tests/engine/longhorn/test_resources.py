@@ -23,12 +23,12 @@ from components.longhorn.flow.kubernetes_cluster import KubernetesCluster
 from components.longhorn.flow.opening import open_cluster
 from components.longhorn.recovery import image
 from sandbox import Endpoints
-from tests.engine.longhorn.conftest import until
 from tests.engine.longhorn.reconciling import LoopNode, ran, reconciling
 from tests.support.fake_longhorn import NAMESPACE
 from tests.support.plugin_program import Program
 from tests.support.recovery_site import FILES, volume
 from tests.support.ssh_server import SshServer, ssh_server, sshd
+from tests.support.waiting import until
 from toolchain.paths import ROOT
 
 pytestmark = pytest.mark.engine

@@ -261,11 +261,7 @@ class Visitor:
 
 @pytest.fixture
 def program(tmp_path: Path) -> Program:
-    program = Program.write(tmp_path / "project", PROGRAM)
-    settings = json.loads((program.folder / "Pulumi.yaml").read_text())
-    plugin = {"name": "factory-host", "path": str(ROOT / "toolchain/plugins/factory_host")}
-    (program.folder / "Pulumi.yaml").write_text(json.dumps(settings | {"plugins": {"providers": [plugin]}}))
-    return program
+    return Program.write(tmp_path / "project", PROGRAM, plugins=["factory-host"])
 
 
 @pytest.mark.long

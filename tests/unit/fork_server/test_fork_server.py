@@ -7,13 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from sandbox.processes import ProcessId
+from tests.support.waiting import until
 from toolchain.fork_server import CLIENT, VARIABLE, client, interpreter
 from toolchain.fork_server.owner import fork_server
 from toolchain.paths import ROOT
@@ -49,20 +49,13 @@ def started(environment: dict[str, str], *arguments: str, **options: object) -> 
     return subprocess.Popen(command, env=environment, text=True, **options)  # type: ignore[call-overload,no-any-return]
 
 
-def waited_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 @pytest.fixture
 def waiting(server: dict[str, str], tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], ProcessId]]:
     """A client whose fork waits, and the fork."""
     (tmp_path / "waits.py").write_text(WAITS)
     note = tmp_path / "fork"
     with started(server, str(tmp_path / "waits.py"), str(note)) as process:
-        waited_for(lambda: note.exists() and note.read_text() != "")
+        until(lambda: note.exists() and note.read_text() != "")
         fork = ProcessId.of(int(note.read_text()))
         assert fork is not None
         assert fork.pid != process.pid
@@ -137,7 +130,7 @@ def test_a_killed_fork_ends_its_client(waiting: tuple[subprocess.Popen[str], Pro
 def test_a_killed_client_takes_its_fork_with_it(waiting: tuple[subprocess.Popen[str], ProcessId]) -> None:
     process, fork = waiting
     process.kill()
-    waited_for(lambda: not fork.alive())
+    until(lambda: not fork.alive())
 
 
 def test_the_fork_of_a_dead_engine_is_asked_to_end(server: dict[str, str], tmp_path: Path) -> None:
@@ -146,11 +139,11 @@ def test_the_fork_of_a_dead_engine_is_asked_to_end(server: dict[str, str], tmp_p
     command = [sys.executable, "-I", "-S", str(CLIENT), str(tmp_path / "waits.py"), str(note)]
     engine = f"import subprocess; subprocess.run({command!r})"
     with subprocess.Popen([sys.executable, "-c", engine], env=server) as parent:
-        waited_for(lambda: note.exists() and note.read_text() != "")
+        until(lambda: note.exists() and note.read_text() != "")
         fork = ProcessId.of(int(note.read_text()))
         parent.kill()
     assert fork is not None
-    waited_for(lambda: not fork.alive())
+    until(lambda: not fork.alive())
 
 
 def test_a_server_whose_owner_died_lasts_as_long_as_its_forks(tmp_path: Path) -> None:
@@ -169,7 +162,7 @@ def test_a_server_whose_owner_died_lasts_as_long_as_its_forks(tmp_path: Path) ->
         environment = os.environ | {VARIABLE: process.stdout.readline().strip()}
         note = tmp_path / "fork"
         with started(environment, str(tmp_path / "waits.py"), str(note)) as waits:
-            waited_for(lambda: note.exists() and note.read_text() != "")
+            until(lambda: note.exists() and note.read_text() != "")
             fork = ProcessId.of(int(note.read_text()))
             assert fork is not None
             server = ProcessId.of(int(Path(f"/proc/{fork.pid}/stat").read_text().rpartition(")")[2].split()[1]))
@@ -179,7 +172,7 @@ def test_a_server_whose_owner_died_lasts_as_long_as_its_forks(tmp_path: Path) ->
             assert fork.alive()
             waits.terminate()
             assert waits.wait(SECONDS) == 9
-            waited_for(lambda: not server.alive())
+            until(lambda: not server.alive())
 
 
 def test_a_server_is_nobody_elses(server: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:

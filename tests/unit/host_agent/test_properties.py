@@ -31,7 +31,6 @@ NAMES = ["a", "b c", "d'e\"f", "g\nh", "é", "-x", "*"]
 """Names of files, for their spaces, quotes, newlines, letters and what a shell would make of them."""
 EXAMPLES = settings(
     max_examples=500 if os.environ.get("FACTORY_LONG") == "1" else 25,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 

@@ -7,13 +7,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import toolchain
+from tests.support.waiting import until
 from tests.unit.toolchain.doubles import FakeGo, executable, program
 from toolchain.catalogue import catalogue
 from toolchain.paths import ROOT
@@ -27,13 +27,6 @@ def build_only(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: A
 def installed(cache: Path) -> list[str]:
     tools = cache / "tools"
     return sorted(path.name for path in tools.iterdir()) if tools.exists() else []
-
-
-def eventually(condition: Callable[[], object], seconds: float = 90) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.02)
 
 
 def alive(process: int) -> bool:
@@ -161,7 +154,7 @@ def test_an_interrupted_set_up_leaves_nothing_half_made(
 ) -> None:
     go.behave("slow")
     started.append(set_up("etcd"))
-    eventually(lambda: go.running)
+    until(lambda: go.running)
     builder = go.running
     assert builder
     started[0].send_signal(name)
@@ -182,7 +175,7 @@ def test_two_set_ups_at_once_build_once(
     go.behave("slow")
     monkeypatch.setenv("FAKE_GO_SECONDS", "1.5")
     started.append(set_up("etcd"))
-    eventually(lambda: go.running)
+    until(lambda: go.running)
     started.append(set_up("etcd"))
     outputs = [process.communicate(timeout=120)[0] for process in started]
     assert [process.returncode for process in started] == [0, 0], outputs
@@ -198,7 +191,7 @@ def test_the_orphan_of_a_killed_set_up_is_waited_for(
     go.behave("slow")
     monkeypatch.setenv("FAKE_GO_SECONDS", "1.5")
     started.append(set_up("etcd"))
-    eventually(lambda: go.running)
+    until(lambda: go.running)
     orphan = go.running
     assert orphan
     started[0].kill()

@@ -27,7 +27,7 @@ from components.traefik_gateway.findings import errors
 from components.traefik_gateway.notes import read_labels
 from components.traefik_gateway.schema import OPTIONS, Kind
 
-EXAMPLES = settings(max_examples=1000 if os.environ.get("FACTORY_LONG") == "1" else 40, deadline=None)
+EXAMPLES = settings(max_examples=1000 if os.environ.get("FACTORY_LONG") == "1" else 40)
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 NAMES = st.text(alphabet="abxyzé-_019AB", min_size=1, max_size=8).map(lambda name: f"mash-{name}")
 RULES = st.builds(

@@ -6,8 +6,6 @@ run ends there, with the cause and what to do; what the questions print is kept 
 
 from typing import Final
 
-from pydantic import ValidationError
-
 from components.host.checks import HostCheck, judge
 from components.host.pool import HostPool
 from components.host.remote_host import RemoteHost
@@ -28,7 +26,7 @@ from toolchain.plugins.kit import (
     has_unknown,
 )
 
-from .inputs import CREDENTIALS, Credentials
+from .inputs import CREDENTIALS, Credentials, problems
 from .loop import Loop, Work
 
 __all__ = ["TOKEN", "HostFactsHandler"]
@@ -71,10 +69,9 @@ class HostFactsHandler(Handler):
         before = {**given, "found": olds.get("found") or {}}
         if has_unknown(given):
             return before, []  # another resource of this plan makes the host
-        try:
-            asked = _Asked.model_validate(given)
-        except ValidationError as error:
-            return news, [Failure(format_path(each["loc"]), each["msg"]) for each in error.errors(include_input=False)]
+        if wrong := problems(_Asked, given):
+            return news, wrong
+        asked = _Asked.model_validate(given)
         try:
             answers = self._loop.run(context, lambda work: self._answers(work, asked))
         except MisdescribedError as error:

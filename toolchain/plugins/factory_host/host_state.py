@@ -26,7 +26,7 @@ from toolchain.plugins.kit import (
     State,
 )
 
-from .inputs import CREDENTIALS, Role, for_preview, normalised, problems
+from .inputs import CREDENTIALS, Inputs, Role, for_preview, normalised, problems
 from .loop import Loop, Work
 from .report import report
 from .roles import Roles
@@ -60,7 +60,7 @@ class HostStateHandler(Handler):
     def check(self, context: Context, olds: Properties, news: Properties) -> tuple[Properties, list[Failure]]:
         """Validate everything at once, and find the roles that claim one thing. Opens no connection."""
         del olds
-        failures = problems(news)
+        failures = problems(Inputs, news)
         if failures:
             return news, failures
         inputs = normalised(news, context.secret_inputs)

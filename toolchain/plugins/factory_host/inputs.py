@@ -53,10 +53,10 @@ class Inputs(Role):
     desired: HostStateArgs
 
 
-def problems(inputs: Properties) -> list[Failure]:
-    """Return everything that is wrong; what is not known yet is not judged, and no value is repeated."""
+def problems(model: type[Model], inputs: Properties) -> list[Failure]:
+    """Return everything that is wrong for the model; what is not known yet is not judged, and no value is repeated."""
     try:
-        Inputs.model_validate(_stand_in(inputs))
+        model.model_validate(_stand_in(inputs))
     except ValidationError as error:
         found = [(_inside(inputs, each["loc"]), each["msg"].removeprefix(_PREFIX)) for each in error.errors()]
         return [Failure(format_path(path), reason) for path, reason in found if not _unknown_at(inputs, path)]
