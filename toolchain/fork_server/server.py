@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import runpy
 import selectors
@@ -13,9 +12,8 @@ import socket
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from .client import SIGNALLED, mine
+from .client import SIGNALLED, Request, mine
 
 _REQUEST_BYTES = 1 << 20
 _FILES = 253
@@ -25,11 +23,9 @@ _FILES = 253
 class Role:
     """What a fork is to be: the arguments, directory, environment and open files of its client."""
 
-    def __init__(self, request: dict[str, Any], received: list[int]) -> None:
-        self._arguments: list[str] = request["arguments"]
-        self._directory: str = request["directory"]
-        self._environment: dict[str, str] = request["environment"]
-        self._files: dict[int, int] = dict(zip(request["files"], received, strict=True))
+    def __init__(self, request: Request, received: list[int]) -> None:
+        self._request = request
+        self._files: dict[int, int] = dict(zip(request.files, received, strict=True))
 
     def close(self) -> None:
         """Let the client's files go."""
@@ -44,16 +40,17 @@ class Role:
         for number, file in moved.items():
             os.dup2(file, number)
             os.close(file)
-        os.chdir(self._directory)
+        request = self._request
+        os.chdir(request.directory)
         os.environ.clear()
-        os.environ.update(self._environment)
-        first, *arguments = self._arguments
+        os.environ.update(request.environment)
+        first, *arguments = request.arguments
         module = first == "-m"
         if module:
             first, *arguments = arguments
         sys.argv = [first, *arguments]
-        own = self._directory if module else str(Path(first).parent)
-        given = filter(None, self._environment.get("PYTHONPATH", "").split(os.pathsep))
+        own = request.directory if module else str(Path(first).parent)
+        given = filter(None, request.environment.get("PYTHONPATH", "").split(os.pathsep))
         sys.path[:] = dict.fromkeys([own, *given, *sys.path[1:]])
         if module:
             runpy.run_module(first, run_name="__main__", alter_sys=True)
@@ -148,4 +145,4 @@ def _asked_for(client: socket.socket) -> Role | None:
         message, files, _, _ = socket.recv_fds(client, _REQUEST_BYTES, _FILES) if mine(client) else (b"", [], 0, None)
     except OSError:
         return None
-    return Role(json.loads(message), files) if message else None
+    return Role(Request.decode(message), files) if message else None
