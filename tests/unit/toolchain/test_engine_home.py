@@ -56,6 +56,15 @@ def test_the_engine_finds_its_helpers_beside_itself(tools: dict[str, Path]) -> N
 
 
 @pytest.mark.usefixtures("tools")
+def test_a_sandboxs_engine_keeps_no_log(tmp_path: Path) -> None:
+    logs = tmp_path / "state" / "pulumi-home" / "logs"
+    logs.mkdir(parents=True)
+    (logs / "of-an-earlier-release.log").write_text("secrets")
+    prepare(sandbox=True, report=print)
+    assert "so that the engine writes none" in logs.read_text()
+
+
+@pytest.mark.usefixtures("tools")
 def test_production_never_gets_the_local_plugins() -> None:
     home = prepare(sandbox=False, report=print)
     assert home.plugins is PluginSet.OFFICIAL
