@@ -19,6 +19,7 @@ from components.cm5_gateway.machine import machine_of as cm5_gateway
 from components.host.checks import CheckResult, expected_of, judge
 from components.host.machine_args import MachineArgs
 from components.host.pool import HostPool
+from components.host.preflight import skew
 from components.host.transport import HostError
 from components.traefik_gateway.machine import machine_of as traefik_gateway
 from stacks.settings.needs import CM5_GATEWAY, TRAEFIK_GATEWAY
@@ -92,8 +93,7 @@ async def _look(pool: HostPool, name: str, machine: MachineArgs, secrets: Mappin
         session = await pool.session(host, login_of(secrets), secrets.get("sudo_password"))
         before = time.time()
         facts = dict((await session.plan({"document": {"packages": packages}, "resource": "doctor"}))["facts"])
-        # The clock was read at some moment of the request: only what lies outside of it is skew.
-        facts["skew"] = round(min(0.0, facts["clock"] - before) + max(0.0, facts["clock"] - time.time()), 1)
+        facts["skew"] = skew(facts["clock"], before, time.time())
         requests = {key: check.request() for key, check in checks.items()}
         observed = (await session.check(requests, seconds=seconds))["checks"] if checks else {}
     except (HostError, TimeoutError) as error:

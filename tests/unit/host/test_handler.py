@@ -52,9 +52,9 @@ class Fake:
             raise answer
         return answer
 
-    def plan(self, actions: list[dict[str, Any]], problems: list[dict[str, str]] | None = None) -> None:
+    def plan(self, actions: list[dict[str, Any]], problems: list[dict[str, str]] | None = None, **facts: Any) -> None:
         plan = {"actions": actions, "problems": problems or [], "needs": []}
-        self.answers["plan"] = [{"event": "result", "plan": plan, "plan_id": "1"}]
+        self.answers["plan"] = [{"event": "result", "plan": plan, "plan_id": "1", "facts": facts}]
 
     def context(self, name: str = "x", **given: Any) -> Context:
         urn = f"urn:pulumi:dev::p::{TOKEN}::{name}"
@@ -181,6 +181,28 @@ def test_a_preview_works_for_a_host_that_does_not_exist_yet(fake: Fake, tmp_path
     unknown = {**INPUTS, "host": UNKNOWN}
     fake.handler.create(fake.context(preview=True), fake.checked(unknown))
     assert len(fake.warnings) == 1
+
+
+@pytest.mark.parametrize("preview", [True, False])
+def test_what_may_stop_a_run_half_way_is_said_once_before_anything_is_changed(fake: Fake, *, preview: bool) -> None:
+    """Issue 4, deliver 6: of all the preflight facts the clock of a machine that has no battery."""
+    fake.plan(CREATE_BOTH, clock=0.0)
+    told: list[int] = []
+    answer = fake.answer
+
+    def watched(request: dict[str, Any]) -> list[dict[str, Any]]:
+        told.append(len(fake.warnings))
+        return answer(request)
+
+    fake.answer = watched  # type: ignore[method-assign]
+    fake.answers["apply"] = [{"event": "result", "applied": [], "owned": {}, "confirm": None}]
+    for name in ("one", "two"):
+        role = {**INPUTS, "role": name, "desired": {"files": {f"/etc/{name}": {"content": ""}}}}
+        fake.handler.create(fake.context(name, preview=preview), fake.checked(role, name))
+    assert told == ([0, 1] if preview else [0, 1, 1, 1])
+    (warning,) = fake.warnings
+    assert warning.startswith("fake.example.test: its clock is")
+    assert "behind" in warning
 
 
 def test_an_unknown_content_is_planned_as_a_change(fake: Fake) -> None:

@@ -1,11 +1,13 @@
 """``factory-host:index:HostState``: one role of one host, planned and applied over the host's one connection."""
 
 import secrets
+import time
 from typing import Any, Final
 
 from components.host.agent import overlay, split
 from components.host.args import KINDS
 from components.host.pool import HostPool
+from components.host.preflight import warnings
 from components.host.session import AgentError, HostSession, LostError
 from components.host.ssh_config import not_followed
 from components.host.summary import changes, in_words, managed, unseen
@@ -47,6 +49,7 @@ class HostStateHandler(Handler):
         self._loop = loop
         self._pool = pool
         self._roles = Roles()
+        self._warned: set[tuple[str, int, str]] = set()
 
     def close(self) -> None:
         """Give the hosts' locks back and disconnect."""
@@ -115,6 +118,7 @@ class HostStateHandler(Handler):
         async def work(_work: Work) -> Properties:
             return await (await self._session(known)).read(request)
 
+        before = time.time()
         try:
             found = self._loop.run(context, work)
         except UnreachableError as error:
@@ -124,6 +128,7 @@ class HostStateHandler(Handler):
             ) from None
         except HostError as error:
             raise ProviderError(f"{error}.") from None
+        self._preflight(context, known, found, before)
         inputs = {**old_inputs, "desired": overlay(applied, found["drift"])}
         outputs = {key: value for key, value in old_outputs.items() if key != "interrupted"}
         if found.get("interrupted"):
@@ -138,6 +143,15 @@ class HostStateHandler(Handler):
             raise ProviderError(str(error)) from None
 
     # -- how it is done
+
+    def _preflight(self, context: Context, role: Role, answer: Properties, before: float) -> None:
+        """Warn of what may stop a run half-way, once for each host: its roles would all say the same."""
+        if role.host.identity not in self._warned:
+            said = list(warnings(answer.get("facts") or {}, before, time.time()))
+            for warning in said:
+                context.warn(f"{role.host.place}: {warning}")
+            if said:
+                self._warned.add(role.host.identity)
 
     async def _session(self, role: Role) -> HostSession:
         return await self._pool.session(role.host, role.credentials.login, role.credentials.sudo_password)
@@ -167,9 +181,9 @@ class HostStateHandler(Handler):
         async def work(_work: Work) -> Properties:
             return await (await self._session(known)).plan(request)
 
-        place, role = known.host.place, known.role
+        place, role, before = known.host.place, known.role, time.time()
         try:
-            plan = self._loop.run(context, work)["plan"]
+            answer = self._loop.run(context, work)
         except MisdescribedError as error:
             raise ProviderError(f"{error}.") from None
         except UnreachableError as error:
@@ -178,6 +192,8 @@ class HostStateHandler(Handler):
         except HostError as error:
             raise ProviderError(f"{error}.") from None
         else:
+            self._preflight(context, known, answer, before)
+            plan = answer["plan"]
             found = changes(place, role, plan["actions"])
             for problem in plan.get("problems", ()):
                 context.warn(f"{place}: {problem['item']}: {problem['message']}")
@@ -200,7 +216,10 @@ class HostStateHandler(Handler):
         if delete:
             request["delete"] = True
 
+        before = time.time()
+
         def planned(plan: Properties) -> None:
+            self._preflight(context, role, plan, before)
             report(changes(role.host.place, role.role, plan["plan"]["actions"]))
             problems = [f"{each['item']}: {each['message']}" for each in plan["plan"].get("problems", ())]
             if problems:
