@@ -398,6 +398,21 @@ def test_a_dry_run_makes_nothing(cluster: MemoryCluster) -> None:
     assert cluster.mutations == []
 
 
+def test_what_is_stuck_half_deleted_is_told_with_how_it_goes(cluster: MemoryCluster) -> None:
+    """BKP-043, INV-005: a restore takes no finalizer from a claim whose workload may run."""
+    dump = parse(taken(cluster).text())
+    stuck = {"deletionTimestamp": "2026-01-01T00:00:00+00:00", "finalizers": ["held"]}
+    for ref in (Ref("PersistentVolume", PV), Ref("PersistentVolumeClaim", "data", "shop")):
+        cluster.objects[ref]["metadata"] |= stuck
+    why = {name: (outcome, why) for name, outcome, why in restored(cluster, dump).objects}
+    outcome, said = why["PersistentVolumeClaim shop/data"]
+    assert outcome is Restored.CONFLICT
+    assert "kubectl --namespace shop patch persistentvolumeclaim data --type merge" in said
+    assert """'{"metadata":{"finalizers":null}}'""" in said
+    assert f"kubectl patch persistentvolume {PV} " in why[f"PersistentVolume {PV}"][1]
+    assert cluster.mutations == []
+
+
 def test_a_chosen_claim_that_is_not_in_the_dump_stops_before_anything(cluster: MemoryCluster) -> None:
     dump = parse(taken(cluster).text())
     lost(cluster)

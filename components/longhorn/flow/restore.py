@@ -165,7 +165,7 @@ def _one(
         if present is not None:
             differs = _differences(wanted.get("spec") or {}, present.get("spec") or {})
             if deep(present, "metadata", "deletionTimestamp"):
-                return str(ref), Restored.CONFLICT, "it is being deleted: let it go first (BKP-043)"
+                return str(ref), Restored.CONFLICT, _let_go(ref)
             outcome = Restored.CONFLICT if differs else Restored.UNCHANGED
             return str(ref), outcome, "; ".join(differs)
         if dry_run:
@@ -174,6 +174,17 @@ def _one(
     except ClusterError as error:
         return str(ref), Restored.FAILED, str(error)
     return str(ref), Restored.CREATED, ""
+
+
+def _let_go(ref: Ref) -> str:
+    """Say how an object goes that is stuck half-deleted: a restore cannot know whether its workload runs (INV-005)."""
+    place = f"--namespace {ref.namespace} " if ref.namespace else ""
+    kind = {"longhorn.Volume": "volumes.longhorn.io"}.get(ref.kind, ref.kind.lower())
+    return (
+        "it is being deleted. `recover run` lets it go, in its turn; by hand, when nothing uses it any more: "
+        f'kubectl {place}patch {kind} {ref.name} --type merge --patch \'{{"metadata":{{"finalizers":null}}}}\', and '
+        "restore again (BKP-043)"
+    )
 
 
 def _differences(wanted: dict[str, Any], present: dict[str, Any]) -> list[str]:
