@@ -51,3 +51,28 @@ def test_the_application_goes_on_working(site: Site, keeper: str) -> None:
     with connect(site.endpoints, KEPT, short_lived_login(workload(site.endpoints, KEPT), KEPT)) as connection:
         connection.execute("INSERT INTO entries VALUES (42)")
         assert connection.execute("SELECT amount FROM entries").fetchall() == [(42,)]
+
+
+def test_an_application_that_left_the_file_is_not_removed(site: Site, keeper: str, cluster: httpx.Client) -> None:
+    """PG-21, TEST-04: not by a mistake in the stack file; without `decommission` nothing of it goes."""
+    assert keeper
+    before = site.project.resources(KEEPER)
+    document = site.project.configuration(KEEPER)
+    file = site.project.stack_file(KEEPER)
+    text = file.read_text("utf-8")
+    document["config"]["factory:apps"] = {}
+    site.project.configure(KEEPER, document)
+    try:
+        for command in (("preview",), ("up",)):
+            refused = site.project.factory(*command, "--stack", KEEPER, check=False)
+            told = refused.stdout + refused.stderr
+            assert refused.returncode == 1, told
+            assert f"{KEPT}-database" in told
+            assert "Traceback" not in told
+            assert site.project.resources(KEEPER).keys() == before.keys(), told
+    finally:
+        file.write_text(text, "utf-8")
+    deployment = f"/apis/apps/v1/namespaces/{KEPT}/deployments/{KEPT}"
+    assert cluster.get(deployment).raise_for_status().json()["status"]["availableReplicas"] == 1
+    with connect(site.endpoints, KEPT, short_lived_login(workload(site.endpoints, KEPT), KEPT)) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
