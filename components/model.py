@@ -1,8 +1,9 @@
 """The base of every argument model: one place for the rules that all of them share."""
 
+import ipaddress
 from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.config import JsonDict
 
 __all__ = [
@@ -40,10 +41,20 @@ DnsLabel = Annotated[str, StringConstraints(pattern=rf"^{_LABEL}$", max_length=6
 HostName = Annotated[str, StringConstraints(pattern=rf"^{_LABEL}(\.{_LABEL})*$", max_length=253)]
 """A DNS name without a trailing dot."""
 
-HttpUrl = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+(/[^\s?#]*[^\s?#/])?$")]
-"""A web address without a query and without a trailing slash."""
+HttpUrl = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*[^\s?#/])?$")]
+"""A web address without a login, without a query and without a trailing slash."""
 
-CidrBlock = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F.:]+/[0-9]{1,3}$")]
+
+def _network(text: str) -> str:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        message = f"{text!r} is no range of addresses; write one such as 10.42.0.0/16"
+        raise ValueError(message) from None
+    return text
+
+
+CidrBlock = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F.:]+/[0-9]{1,3}$"), AfterValidator(_network)]
 """A range of addresses, for example ``10.42.0.0/16``."""
 
 Port = Annotated[int, Field(ge=1, le=65535)]

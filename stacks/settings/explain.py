@@ -21,7 +21,7 @@ _FORMS = {
     for kind, words in (
         (DnsLabel, "a DNS label: at most 63 of a-z, 0-9 and -"),
         (HostName, "a DNS name: labels of a-z, 0-9 and -, joined by dots, without a dot at the end"),
-        (HttpUrl, "a web address: http:// or https://, a host, no slash at the end"),
+        (HttpUrl, "a web address: http:// or https://, a host, no login, no slash at the end"),
         (CidrBlock, "a range of addresses such as 10.42.0.0/16"),
         (SqlName, "a PostgreSQL name: at most 63 of a-z, 0-9, _ and -, beginning with a letter or _"),
         (VaultPath, "a path without slashes at its ends"),
@@ -29,6 +29,24 @@ _FORMS = {
     )
 }
 """What the shared patterns mean; a reader of a message should not have to read them."""
+
+_KINDS = {
+    "dict_type": "must be a mapping of keys",
+    "model_type": "must be a mapping of keys",
+    "list_type": "must be a list",
+    "tuple_type": "must be a list",
+    "set_type": "must be a list",
+    "frozen_set_type": "must be a list",
+    "string_type": "must be text",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+}
+"""Kinds of values in the words of YAML; pydantic's own are those of Python."""
 
 _QUOTED = re.compile(r"'([^']*)'")
 _ADVICE = re.compile(r"(?<=.)(?::|;) (?=[^:;]*\Z)")
@@ -87,7 +105,7 @@ def _problem(details: ErrorDetails, model: type[BaseModel], raw: object, source:
     if kind == "value_error":
         rule, fix = split_advice(details["msg"])
         return problem_at(source, path, rule, fix, value=_value(raw, path))
-    rule = details["msg"][:1].lower() + details["msg"][1:]
+    rule = _KINDS.get(kind) or details["msg"][:1].lower() + details["msg"][1:]
     if kind == "string_pattern_mismatch":
         pattern = details.get("ctx", {}).get("pattern", "")
         rule = f"is not {_FORMS[pattern]}" if pattern in _FORMS else f"does not match {pattern}"
