@@ -20,7 +20,7 @@ from .args_edge import AdguardArgs, Keeper, LocalCaArgs, NginxArgs, TraefikArgs
 from .args_network import DeviceSegmentArgs, LanArgs, MdnsArgs
 from .args_storage import StorageArgs
 
-__all__ = ["EDGE_CONTAINERS", "LOGIN_SECRETS", "CM5GatewayArgs"]
+__all__ = ["EDGE_CONTAINERS", "LOGIN_SECRETS", "CM5GatewayArgs", "is_placeholder"]
 
 LOGIN_SECRETS: Final = ("private_key", "passphrase", "sudo_password")
 """The secrets that open the machine; all others are contents of its files."""
@@ -32,7 +32,6 @@ _TAKEN: Final = ("authority", "config", "frontend")
 """Directories below the data, where each container has one of its own name."""
 
 _PLACEHOLDER_DOMAINS: Final = ("acme.com", "example.com", "example.org", "example.net")
-"""No authority issues for these, and each attempt counts against a rate limit (CM5-83)."""
 
 Product = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]{0,10}$")]
 
@@ -223,7 +222,7 @@ class CM5GatewayArgs(Model):
             ("wan_domain_default", self.wan_domain_default),
             ("traefik.acme.email", acme.email.partition("@")[2]),
         ):
-            if any(name == domain or name.endswith(f".{domain}") for domain in _PLACEHOLDER_DOMAINS):
+            if is_placeholder(name):
                 yield f"{field} is a placeholder ({name}): give the real one, or set use_staging (CM5-83)"
 
     def _containers(self) -> Iterator[str]:
@@ -268,6 +267,11 @@ class CM5GatewayArgs(Model):
         for key, registered, field, real in pairs:
             if registered is not None and registered != real:
                 yield f"cloud.{key} is {registered} and {field} is {real}: the hub would refuse the gateway (CM5-197)"
+
+
+def is_placeholder(name: str) -> bool:
+    """Tell whether no authority issues for a name: each attempt would count against a rate limit (CM5-83)."""
+    return any(name == domain or name.endswith(f".{domain}") for domain in _PLACEHOLDER_DOMAINS)
 
 
 def _tag(image: str) -> str:

@@ -23,6 +23,10 @@ _DAY: Final = 24 * 60 * 60
 
 _CODE: Final = ("curl", "-sS", "-o", "/dev/null", "-m", "8", "-w", "%{http_code}")
 _EXACTLY: Final = 'expected=$1; shift; found=$("$@"); echo "$found"; [ "$found" = "$expected" ]'
+_PUBLIC_NAME: Final = (
+    'name=$(tr -d "[:space:]" < "$2" 2>/dev/null | tr "[:upper:]" "[:lower:]"); name=${name:-$3}; '
+    'found=$(dig +short +time=2 +tries=1 "@$4" "$name" A); echo "$name: $found"; [ "$found" = "$1" ]'
+)
 _ONE_OF: Final = (
     'allowed=$1; shift; found=$("$@"); echo "$found"; case " $allowed " in *" $found "*) ;; *) exit 1 ;; esac'
 )
@@ -222,16 +226,28 @@ def _adguard(gateway: Gateway) -> Iterator[tuple[str, HostCheck]]:
     args = gateway.args.adguard
     if args is None:
         return
-    for name, address in sorted(rewrites(gateway, args).items()):
+    restart = f"docker restart {gateway.product}-adguard"
+    answers = rewrites(gateway, args)
+    public = answers.pop(gateway.wan_domain)
+    for name, address in sorted(answers.items()):
         yield (
             f"CM5-230-{name}",
             HostCheck(
                 command=shell(
                     _EXACTLY, address, "dig", "+short", "+time=2", "+tries=1", f"@{gateway.lan_address}", name, "A"
                 ),
-                likely_cause=f"AdGuard is down, or was changed in its pages: docker restart {gateway.product}-adguard",
+                likely_cause=f"AdGuard is down, or was changed in its pages: {restart}",
             ),
         )
+    yield (
+        "CM5-230-public-name",
+        HostCheck(
+            command=shell(
+                _PUBLIC_NAME, public, gateway.domain_file, gateway.args.wan_domain_default, gateway.lan_address
+            ),
+            likely_cause=f"{gateway.domain_file} says another name since the last `up`: run it; or {restart}",
+        ),
+    )
     yield (
         "CM5-216-login",
         HostCheck(

@@ -2,22 +2,23 @@
 
 from collections.abc import Mapping
 from functools import partial
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import pulumi
 
-from ..host import Credentials, HostFacts, HostState
+from ..host import Credentials, HostFacts, HostState, HostStateArgs
 from ..options import child_options
 from .args import LOGIN_SECRETS, CM5GatewayArgs
 from .args_edge import Keeper
 from .checks import as_data, checklist, wan_checklist
 from .formats import digest
-from .gateway import Facts, Gateway
+from .gateway import Facts, Gateway, GatewayError
 from .hub import Identity
 from .preconditions import preconditions
 from .render import roles
 from .render_edge import AUTHORITY_FILE, VAULT_AUTHORITY, VAULT_SITE, authority_directory
-from .role import Role, SecretFile
+from .role import Role
 
 if TYPE_CHECKING:
     from .vault_ca import VaultAuthority
@@ -54,17 +55,16 @@ class CM5Gateway(pulumi.ComponentResource):
         args: CM5GatewayArgs,
         *,
         secrets: Mapping[str, pulumi.Input[str]] | None = None,
-        facts: Facts | None = None,
         protect: bool | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Declare the gateway ``name``.
 
-        ``secrets`` are the values of ``args.secrets``, and those that open the machine. ``facts`` were found on the
-        device. ``protect`` refuses the removal of the disk and of the authority (CM5-275). Raises
-        :class:`GatewayError` for what cannot be and ValueError for a missing secret, before anything is registered.
+        ``secrets`` are the values of ``args.secrets``, and those that open the machine. ``protect`` refuses the removal
+        of the disk and of the authority (CM5-275). Raises :class:`GatewayError` for what cannot be and ValueError for a
+        missing secret, before anything is registered.
         """
-        gateway = Gateway.of(args, facts)
+        gateway = Gateway.of(args)
         given = dict(secrets or {})
         if missing := sorted(args.secrets - given.keys()):
             message = f"gateway {name}: no value is given for {', '.join(missing)}"
@@ -83,16 +83,18 @@ class CM5Gateway(pulumi.ComponentResource):
         kept = _in_vault(name, gateway, child_options(self, opts), protect=protect)
         if kept is not None:
             given |= {VAULT_AUTHORITY: kept.certificate, VAULT_SITE: kept.site}
-        planned, states = roles(gateway), dict[str, HostState]()
-        contents = {role: _contents(plan, given) for role, plan in planned.items()}
-        for role, plan in planned.items():
+        device = found.found.apply(partial(_as_found, args))
+        planned: pulumi.Output[dict[str, Role]] = device.apply(roles)
+        states, secret_texts = dict[str, HostState](), dict[str, dict[str, pulumi.Output[str]]]()
+        for role, plan in roles(gateway).items():
+            secret_texts[role] = _contents(planned, role, plan, given)
             states[role] = HostState(
                 f"{name}.{role}",
                 gateway.connection,
                 role,
-                plan.desired,
+                planned.apply(partial(_desired, role)),
                 credentials=credentials,
-                contents=contents[role],
+                contents=secret_texts[role],
                 opts=child_options(
                     self,
                     opts,
@@ -101,23 +103,25 @@ class CM5Gateway(pulumi.ComponentResource):
                 ),
             )
         _register(name, gateway, given, child_options(self, opts, after=[states["compose"]]))
-        file = planned["compose"].desired.files[gateway.compose_file]
-        compose = file.content or contents["compose"][gateway.compose_file]
+        path = gateway.compose_file
+        compose = secret_texts["compose"].get(path) or planned.apply(partial(_text, "compose", path))
         connected = child_options(self, opts, after=[states["tls"]] if "tls" in states else [])
         authority = kept.certificate if kept else None
         if authority is None and "tls" in states:
             authority = _authority(name, gateway, credentials, connected)
-        self._expose(gateway, pulumi.Output.from_input(compose), authority)
+        self._expose(device, compose, authority)
 
-    def _expose(self, gateway: Gateway, compose: pulumi.Output[str], authority: pulumi.Output[str] | None) -> None:
-        self.lan_address = pulumi.Output.from_input(gateway.lan_address)
-        self.wan_domain = pulumi.Output.from_input(gateway.wan_domain)
-        self.gateway_id = pulumi.Output.from_input(gateway.gateway_id)
+    def _expose(
+        self, device: pulumi.Output[Gateway], compose: pulumi.Output[str], authority: pulumi.Output[str] | None
+    ) -> None:
+        self.lan_address = device.apply(attrgetter("lan_address"))
+        self.wan_domain = device.apply(attrgetter("wan_domain"))
+        self.gateway_id = device.apply(attrgetter("gateway_id"))
         self.local_ca_certificate = authority
-        self.listeners = pulumi.Output.from_input([each.as_data() for each in gateway.listeners])
+        self.listeners = device.apply(lambda gateway: [each.as_data() for each in gateway.listeners])
         self.compose_hash = compose.apply(digest)
-        self.versions = pulumi.Output.from_input(gateway.versions)
-        self.checks = pulumi.Output.from_input(as_data({**checklist(gateway), **wan_checklist(gateway)}))
+        self.versions = device.apply(attrgetter("versions"))
+        self.checks = device.apply(lambda gateway: as_data({**checklist(gateway), **wan_checklist(gateway)}))
         self.register_outputs(self.outputs())
 
     def outputs(self) -> dict[str, pulumi.Output[Any]]:
@@ -184,21 +188,42 @@ def _authority(
     ).stdout
 
 
-def _contents(plan: Role, secrets: Mapping[str, pulumi.Input[str]]) -> dict[str, pulumi.Output[str]]:
-    """Make the texts of a role's secret files, once the secrets are known."""
-    return {path: _content(file, secrets) for path, file in plan.secret_files.items()}
-
-
-def _content(file: SecretFile, secrets: Mapping[str, pulumi.Input[str]]) -> pulumi.Output[str]:
-    values = pulumi.Output.all(**{name: pulumi.Output.secret(secrets[name]) for name in sorted(file.secrets)})
-    text: pulumi.Output[str] = values.apply(partial(_written, file))
-    return pulumi.Output.unsecret(text) if file.public else text
-
-
-def _written(file: SecretFile, values: Mapping[str, str]) -> str:
+def _as_found(args: CM5GatewayArgs, found: Mapping[str, str] | None) -> Gateway:
+    """Judge the description together with what the device said, as far as it was asked (CM5-171)."""
     try:
-        return file.text(values)
+        return Gateway.of(args, Facts.of(found or {}))
+    except GatewayError as error:
+        raise _refused(error) from None
+
+
+def _desired(role: str, planned: Mapping[str, Role]) -> HostStateArgs:
+    return planned[role].desired
+
+
+def _text(role: str, path: str, planned: Mapping[str, Role]) -> str:
+    return planned[role].desired.files[path].content or ""
+
+
+def _contents(
+    planned: pulumi.Output[dict[str, Role]], role: str, plan: Role, secrets: Mapping[str, pulumi.Input[str]]
+) -> dict[str, pulumi.Output[str]]:
+    """Make the texts of a role's secret files, once the secrets and the device are known."""
+    found: dict[str, pulumi.Output[str]] = {}
+    for path, file in plan.secret_files.items():
+        values = pulumi.Output.all(**{name: pulumi.Output.secret(secrets[name]) for name in sorted(file.secrets)})
+        text: pulumi.Output[str] = pulumi.Output.all(planned, values).apply(partial(_written, role, path))
+        found[path] = pulumi.Output.unsecret(text) if file.public else text
+    return found
+
+
+def _written(role: str, path: str, known: tuple[Mapping[str, Role], Mapping[str, str]]) -> str:
+    planned, values = known
+    try:
+        return planned[role].secret_files[path].text(values)
     except ValueError as error:
-        # Of any other error in an output the engine prints a traceback.
-        message = f"the home-automation gateway: {error}"
-        raise pulumi.RunError(message) from None
+        raise _refused(error) from None
+
+
+def _refused(error: ValueError) -> pulumi.RunError:
+    """Say it in one sentence: of any other error in an output the engine prints a traceback."""
+    return pulumi.RunError(f"the home-automation gateway: {error}")

@@ -7,13 +7,17 @@ from functools import cached_property
 from typing import Final
 
 from ..host.remote_host import RemoteHost
-from .args import CM5GatewayArgs
+from .args import CM5GatewayArgs, is_placeholder
 from .args_containers import ContainerArgs, FrontendArgs
 from .args_network import DeviceSegmentArgs
 from .args_values import ipv4_network
 from .listeners import Listener, conflicts, listeners
 
-__all__ = ["Facts", "Gateway", "GatewayError"]
+__all__ = ["LAN_ADDRESS", "WAN_DOMAIN", "Facts", "Gateway", "GatewayError"]
+
+LAN_ADDRESS: Final = "lan.address"
+WAN_DOMAIN: Final = "wan_domain"
+"""The questions whose answers are facts for the plan."""
 
 _LABEL_LENGTH: Final = 16
 _DOMAIN: Final = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+")
@@ -38,6 +42,12 @@ class Facts:
     """Its length."""
     domain: str | None = None
     """Content of the domain file (CM5-171)."""
+
+    @classmethod
+    def of(cls, found: Mapping[str, str]) -> "Facts":
+        """Read them out of what was found by the questions of :mod:`.preconditions`."""
+        address, _, prefix = found.get(LAN_ADDRESS, "").partition("/")
+        return cls(address or None, int(prefix) if prefix else None, found.get(WAN_DOMAIN))
 
 
 @dataclass(frozen=True)
@@ -220,6 +230,9 @@ class Gateway:
                 wrong.append(f"the LAN {lan} and the segment {self.segment.network} overlap: move the segment (CM5-80)")
         if not _DOMAIN.fullmatch(self.wan_domain):
             wrong.append(f"{self.domain_file} says {self.wan_domain!r}, which is no domain name: correct the file")
+        acme = self.args.traefik.acme
+        if acme is not None and not acme.use_staging and is_placeholder(self.wan_domain):
+            wrong.append(f"{self.domain_file} says {self.wan_domain}, a placeholder: correct the file (CM5-83)")
         if self.mdns_name == self.wan_domain:
             wrong.append(f"{self.domain_file} says {self.wan_domain}, which is the name of mdns: correct the file")
         return wrong

@@ -29,7 +29,6 @@ def manifest(gateway: Gateway, created: str) -> dict[str, Any]:
         "product": gateway.product,
         "gateway_id": gateway.gateway_id,
         "version": gateway.args.version,
-        "wan_domain": gateway.wan_domain,
         "created": created,
     }
 
@@ -40,7 +39,8 @@ def described(gateway: Gateway) -> dict[str, Any]:
     return {
         "product": gateway.product,
         "gateway_id": gateway.gateway_id,
-        "wan_domain": gateway.wan_domain,
+        "wan_domain_default": args.wan_domain_default,
+        "domain_file": gateway.domain_file,
         "mdns_name": gateway.mdns_name,
         "lan": {**args.lan.model_dump(mode="json"), "address": gateway.lan_address},
         "device_segment": segment.model_dump(mode="json") if segment else None,

@@ -9,7 +9,7 @@ from typing import Final
 from ..host.checks import HostCheck
 from .args_storage import StorageArgs
 from .formats import script
-from .gateway import Gateway
+from .gateway import LAN_ADDRESS, WAN_DOMAIN, Gateway
 from .render import roles
 from .role import shell
 
@@ -22,10 +22,7 @@ _IN_ROLES: Final = {
 }
 """Steps whose condition does not wait for another role."""
 _NAME: Final = 'cat "/sys/class/net/$1/address" && [ "$(cat "/sys/class/net/$1/address")" = "$2" ]'
-_DOMAIN: Final = (
-    'found=$(tr -d "[:space:]" < "$1" 2>/dev/null | tr "[:upper:]" "[:lower:]"); echo "${found:-$2}"; '
-    '[ "${found:-$2}" = "$3" ]'
-)
+_SAID: Final = 'cat "$1" 2>/dev/null || true'
 
 
 def preconditions(gateway: Gateway) -> dict[str, HostCheck]:
@@ -50,7 +47,7 @@ def _facts(gateway: Gateway) -> Iterator[tuple[str, HostCheck]]:
             ),
         )
     yield (
-        "lan.address",
+        LAN_ADDRESS,
         HostCheck(
             command=(
                 *("python3", "-c", script("lan_address.py"), args.lan.interface, gateway.lan_address),
@@ -60,14 +57,8 @@ def _facts(gateway: Gateway) -> Iterator[tuple[str, HostCheck]]:
             "server follows (CM5-103, CM5-206). Where the networks overlap, move the segment (CM5-80)",
         ),
     )
-    yield (
-        "wan_domain",
-        HostCheck(
-            command=shell(_DOMAIN, gateway.domain_file, args.wan_domain_default, gateway.wan_domain),
-            likely_cause=f"{gateway.domain_file} says another public name than {gateway.wan_domain}, and it wins: give "
-            "that name as wan_domain_default, or empty the file (CM5-171, CM5-207, CM5-249)",
-        ),
-    )
+    # No condition: what the file says is the public name, and the plan is made with it.
+    yield WAN_DOMAIN, HostCheck(command=shell(_SAID, gateway.domain_file))
     if args.storage is not None:
         yield "storage.device", _disk(gateway, args.storage)
 

@@ -37,8 +37,8 @@ def common(gateway: Gateway) -> Role:
     sources = [gateway.install_dir, f"{gateway.install_dir}/backend", f"{gateway.install_dir}/frontend"]
     domain = refuse_unless(
         shell(_SAYS, gateway.domain_file, args.wan_domain_default, gateway.wan_domain),
-        f"{gateway.domain_file} says another public name than {gateway.wan_domain}, and it wins",
-        "give that name as wan_domain_default, or empty the file (CM5-171, CM5-207, CM5-249)",
+        f"{gateway.domain_file} says another public name than {gateway.wan_domain}, with which this was planned",
+        "run again: the file wins, and the next plan is made with its name (CM5-171, CM5-207, CM5-249)",
     )
     return Role(
         HostStateArgs(

@@ -1,6 +1,7 @@
 """A role of a machine as a resource, served by the provider plugin ``factory-host`` of this repository."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import pulumi
@@ -36,7 +37,7 @@ class HostState(pulumi.CustomResource):
         name: str,
         host: pulumi.Input[RemoteHost],
         role: str,
-        desired: HostStateArgs,
+        desired: HostStateArgs | pulumi.Output[HostStateArgs],
         *,
         credentials: Credentials | None = None,
         contents: Mapping[str, pulumi.Input[str]] | None = None,
@@ -46,18 +47,17 @@ class HostState(pulumi.CustomResource):
         """Declare the role ``role`` of ``host``, whose name is unique on that host.
 
         ``contents`` gives the content of files by path and ``stdin`` the standard input of steps by name, where these
-        are secrets or values of other resources. A host that another resource makes is an output.
+        are secrets or values of other resources. A host that another resource makes is an output, and so is a document
+        that one decides.
 
         Raises ValueError when one of these is not in ``desired`` or has its content there already.
         """
-        document = desired.document()
-        _put(document, "files", "content", contents or {})
-        _put(document, "steps", "stdin", stdin or {})
+        whole = partial(_document, contents=contents or {}, stdin=stdin or {})
         properties = {
             "host": pulumi.Output.from_input(host).apply(_as_data),
             "credentials": (credentials or Credentials()).as_inputs(),
             "role": role,
-            "desired": document,
+            "desired": desired.apply(whole) if isinstance(desired, pulumi.Output) else whole(desired),
             "summary": None,
             "owned": None,
         }
@@ -66,6 +66,15 @@ class HostState(pulumi.CustomResource):
 
 def _as_data(host: RemoteHost) -> dict[str, Any]:
     return host.model_dump(mode="json", exclude_none=True)
+
+
+def _document(
+    desired: HostStateArgs, *, contents: Mapping[str, pulumi.Input[str]], stdin: Mapping[str, pulumi.Input[str]]
+) -> dict[str, Any]:
+    document = desired.document()
+    _put(document, "files", "content", contents)
+    _put(document, "steps", "stdin", stdin)
+    return document
 
 
 def _put(document: dict[str, Any], kind: str, field: str, values: Mapping[str, pulumi.Input[str]]) -> None:

@@ -9,7 +9,7 @@ import pulumi
 import pytest
 import yaml
 
-from components.cm5_gateway import CM5Gateway, CM5GatewayArgs, Facts, Gateway, GatewayError, formats
+from components.cm5_gateway import CM5Gateway, CM5GatewayArgs, Gateway, GatewayError, formats
 from components.cm5_gateway.preconditions import preconditions
 from components.host import FactoryProvider
 from tests.support.gateway import SECRETS, classic, gateway_args
@@ -39,7 +39,7 @@ def computed(type_: str, _name: str, _inputs: Mapping[str, Any]) -> Mapping[str,
     return outputs.get(type_, {})
 
 
-def graph_of(args: CM5GatewayArgs, **options: Any) -> Graph:
+def graph_of(args: CM5GatewayArgs, *, found: Mapping[str, str] | None = None, **options: Any) -> Graph:
     vault = options.pop("vault", False)
     secrets = options.pop("secrets", {key: value for key, value in SECRETS.items() if key in args.secrets})
 
@@ -52,7 +52,10 @@ def graph_of(args: CM5GatewayArgs, **options: Any) -> Graph:
         opts = pulumi.ResourceOptions(providers=providers)
         return CM5Gateway("cabin", args, secrets=secrets, opts=opts, **options).outputs()
 
-    return build(program, computed=computed)
+    def outputs(type_: str, name: str, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {"found": found or {}} if type_ == FACTS else computed(type_, name, inputs)
+
+    return build(program, computed=outputs)
 
 
 @pytest.fixture(scope="module")
@@ -186,8 +189,32 @@ def test_a_secret_that_no_file_can_hold_is_one_sentence_and_not_told() -> None:
 
 
 def test_a_gateway_that_cannot_be_stops_before_anything_is_registered() -> None:
-    with pytest.raises(GatewayError, match=r"10\.20\.0\.99"):
-        graph_of(gateway_args(), facts=Facts(lan_address="10.20.0.99"))
+    with pytest.raises(GatewayError, match="both claim all:7070/tcp"):
+        graph_of(gateway_args(containers={"mosquitto": {"listens": [{"port": 7070}]}}))
+
+
+def test_the_public_name_of_the_device_is_the_plan_s(gateway: Graph) -> None:
+    """CM5-62, CM5-132, CM5-171, CM5-207: found before anything is planned; what does not read it stays as it is."""
+    own = graph_of(gateway_args(), found={"wan_domain": "Own.Example.Test", "lan.address": "10.20.0.14/24"})
+    assert own.exports["wan_domain"] == "own.example.test"
+    assert changed(gateway, own) == {"common", "container-traefik", "container-adguard", "compose"}
+    routes = states(own)["container-traefik"].get("desired.files")["/opt/data/config/traefik/dynamic/gateway.yml"]
+    assert "Host(`own.example.test`)" in routes["content"]
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ({"wan_domain": "no domain"}, "domain.txt says 'no domain', which is no domain name: correct the file"),
+        ({"wan_domain": "cabin.local"}, "domain.txt says cabin.local, which is the name of mdns: correct the file"),
+        ({"lan.address": "10.20.0.99/24"}, "has 10.20.0.99 and the arguments say 10.20.0.14"),
+    ],
+)
+def test_a_device_that_does_not_fit_is_one_sentence(found: dict[str, str], said: str) -> None:
+    """CM5-80, CM5-206, CM5-249"""
+    with pytest.raises(pulumi.RunError, match="the home-automation gateway: ") as refused:
+        graph_of(gateway_args(), found=found)
+    assert said in str(refused.value)
 
 
 @pytest.mark.parametrize(

@@ -73,3 +73,23 @@ def test_what_somebody_changed_is_repaired_alone(gateway: Device) -> None:
     assert set(gateway.steps()) == {"dhcp", "firewall", "data", "common"}
     gateway.up()
     assert gateway.failed_checks() == {}
+
+
+def test_the_public_name_in_the_device_s_file_is_the_next_plan_s(gateway: Device) -> None:
+    """CM5-62, CM5-132, CM5-171, CM5-207: who reads it follows in one run; emptied, the default holds again."""
+    gateway.up()
+    file = gateway.machine.path("/home/cabin/domain.txt")
+    file.write_text("Own.Example.Test\n")
+    planned = gateway.steps()
+    assert planned.pop("facts") == ["update", "found.wan_domain"]
+    assert set(planned) == {"common", "container-traefik", "container-adguard", "compose"}
+    gateway.up()
+    assert gateway.outputs()["wan_domain"] == "own.example.test"
+    assert gateway.failed_checks() == {}
+    gateway.program.unchanged(**gateway.values())
+
+    file.write_text("no domain\n")
+    assert "domain.txt says 'no domain', which is no domain name" in gateway.refused()
+    file.unlink()
+    gateway.up()
+    assert gateway.outputs()["wan_domain"] == "home.example.test"

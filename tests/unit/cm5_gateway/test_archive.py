@@ -409,5 +409,6 @@ def test_the_device_is_described_for_what_comes_after() -> None:
     assert told["lan"]["mac"] == "02:00:5e:00:53:01"
     assert told["device_segment"]["reservations"][0]["name"] == "valve"
     assert (told["storage"]["label"], told["mdns_name"]) == ("cabin-data", "cabin.local")
+    assert (told["wan_domain_default"], told["domain_file"]) == ("home.example.test", "/home/cabin/domain.txt")
     assert "secret" not in json.dumps(told)
     assert described(Gateway.of(classic()))["storage"] is None

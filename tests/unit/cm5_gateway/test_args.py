@@ -177,6 +177,7 @@ def test_the_lan_address_is_the_connections_unless_it_is_given() -> None:
         (Facts(lan_address="10.20.0.14", lan_prefix=8), "the LAN 10.0.0.0/8 and the segment 10.0.1.0/24 overlap"),
         (Facts(domain="not a domain"), "'not a domain', which is no domain name"),
         (Facts(domain="cabin.local"), "which is the name of mdns"),
+        (Facts(domain="essential.acme.com"), "says essential.acme.com, a placeholder"),
     ],
 )
 def test_facts_that_do_not_fit_are_refused(facts: Facts, said: str) -> None:

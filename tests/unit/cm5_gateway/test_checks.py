@@ -124,6 +124,7 @@ def machine(tmp_path: Path) -> Machine:
         ("CM5-229-segment-name", "dig", ["10.0.1.1"], ["", "10.0.1.10", "203.0.113.9"]),
         ("CM5-168-no-other-record", "dig", [""], ["2001:db8::1"]),
         ("CM5-230-cabin.local", "dig", ["10.20.0.14"], ["", "10.0.1.1"]),
+        ("CM5-230-public-name", "dig", ["10.20.0.14"], ["", "203.0.113.9"]),
         ("CM5-225-lan-https", "curl", ["200"], ["000", "404", "502"]),
         (
             "CM5-218-containers",

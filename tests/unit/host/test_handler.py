@@ -117,6 +117,7 @@ def test_a_reference_to_nothing_is_told(fake: Fake) -> None:
 
 def test_unknown_values_are_not_judged(fake: Fake) -> None:
     assert fake.failures({**INPUTS, "host": UNKNOWN}) == {}
+    assert fake.failures({**INPUTS, "desired": UNKNOWN}) == {}
     assert fake.failures({**INPUTS, "host": {**INPUTS["host"], "address": UNKNOWN, "port": UNKNOWN}}) == {}
     assert fake.failures(changed(files={"/etc/a": {"content": UNKNOWN, "mode": UNKNOWN}})) == {}
     assert list(fake.failures(changed(files={"/etc/a": {"content": UNKNOWN, "mode": "x"}}))) == [

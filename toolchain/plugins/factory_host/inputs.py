@@ -69,6 +69,8 @@ def normalised(inputs: Properties, secret: Paths) -> Properties:
     Two spellings of one document are no difference then.
     """
     desired = inputs["desired"]
+    if desired is UNKNOWN:
+        return inputs
     if not has_unknown(inputs):
         desired = HostStateArgs.model_validate(desired).document()
     return {**inputs, "desired": _marked(desired, {path[1:] for path in secret if path[:1] == ("desired",)})}
