@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from components.host.transport_local import LocalTransport
+from components.longhorn.flow import teardown as removal
 from components.longhorn.flow.diagnosis import ControlPlaneFacts, Level, State, capture, diagnose
 from components.longhorn.flow.escalate import EscalationError, escalate, reinstall_steps
 from components.longhorn.flow.interfaces import KINDS, Cluster, Completed, Node, NodeError, Ref
@@ -388,6 +389,40 @@ def test_a_teardown_without_its_conditions_touches_nothing(lacking: str, plane: 
     with pytest.raises((EscalationError, StopError)):
         remove(plane, confirmed=lacking != "confirmation", dump=dump)
     assert plane.cluster.mutations == []
+    assert [host.commands for host in plane.hosts] == [[], [], []]
+
+
+def test_what_would_install_it_again_is_put_aside_first(plane: Plane) -> None:
+    """LHP-041: k3s applies its manifests at each of its starts, also in the middle of a removal."""
+    broken(plane)
+    seen: list[tuple[str, int]] = []
+    plane.hosts[1].effect = lambda name: seen.append((name, len(plane.cluster.mutations)))
+    remove(plane)
+    assert seen == [("manifest", 0)]
+    remove(plane)
+    assert len(seen) == 1, "nothing is left to be removed"
+
+
+def test_a_manifest_that_was_put_aside_keeps_its_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """LHP-041, LHP-047: the new chart is installed with the version and the data path of the old one."""
+    manifest, work = tmp_path / "manifests" / "longhorn-install.yaml", tmp_path / "work"
+    manifest.parent.mkdir()
+    manifest.write_text("the chart\n")
+    monkeypatch.setattr(removal, "MANIFEST", str(manifest))
+    settings = SETTINGS.model_copy(update={"work_directory": str(work)})
+    evidence = Evidence(tmp_path, "teardown", FakeClock())
+    node = TransportNode("node1", LocalTransport())
+    try:
+        for _ in range(2):
+            removal._put_manifest_aside([node], settings, evidence)
+            assert not manifest.exists()
+            assert (work / manifest.name).read_text() == "the chart\n"
+        assert evidence.text.read_text().count(f"node1:{work}/{manifest.name}") == 1
+        manifest.mkdir()
+        with pytest.raises(EscalationError, match="cannot be put aside, so nothing is removed"):
+            removal._put_manifest_aside([node], settings, evidence)
+    finally:
+        node.close()
 
 
 def test_a_directory_that_disappears_stops_the_teardown(plane: Plane) -> None:

@@ -18,7 +18,7 @@ from .journal import Evidence
 from .node_tools import script
 from .volumes import FlowSettings
 
-__all__ = ["Climb", "EscalationError", "escalate", "reinstall_steps"]
+__all__ = ["MANIFEST", "Climb", "EscalationError", "escalate", "reinstall_steps"]
 
 _SERVICES: Final = """
 for unit in k3s k3s-agent; do
@@ -33,7 +33,8 @@ _REMOVE_SOCKET: Final = """
 if ss -xl 2>/dev/null | grep -qF "$1"; then echo "somebody listens" >&2; exit 3; fi
 rm -f "$1"
 """
-_MANIFEST: Final = "/var/lib/rancher/k3s/server/manifests/longhorn-install.yaml"
+MANIFEST: Final = "/var/lib/rancher/k3s/server/manifests/longhorn-install.yaml"
+"""From this file of the control plane k3s installs the chart, again at each of its starts."""
 _RESTARTED: Final = "kubectl.kubernetes.io/restartedAt"
 _WAIT: Final[Mapping[Level, float]] = {Level.L1: 180, Level.L2: 60, Level.L3: 300, Level.L4: 180, Level.L5: 120}
 _RESTART_SECONDS: Final = 300
@@ -95,7 +96,7 @@ class _Ladder:
             self.evidence.note("control plane", "L1", f"restart k3s on {node.name}", outcome=done.err or "done")
 
     def _touch(self) -> None:
-        touched = [node.name for node in self.nodes if not node.run(script("touch", _TOUCH, _MANIFEST)).status]
+        touched = [node.name for node in self.nodes if not node.run(script("touch", _TOUCH, MANIFEST)).status]
         self.evidence.note("control plane", "L2", "touch the manifest", outcome=", ".join(touched) or "on no node")
 
     def _roll(self, name: str) -> None:
@@ -198,7 +199,8 @@ def reinstall_steps(settings: FlowSettings) -> tuple[str, ...]:
         "check that the restart of k3s (L1) was tried and is in a run's evidence",
         f"`recover teardown`: it wants an address of {settings.chart_host} and an answer of Docker on each node",
         f"it then dumps, and removes the managers of {namespace}, finalizers, namespace; lost data stops it",
-        f"install the chart by its HelmChart manifest only, with defaultDataPath {settings.data_path} as before",
+        f"install the chart by its manifest only, which it keeps in {settings.work_directory} of the control plane",
+        f"its defaultDataPath is {settings.data_path}, as before",
         f"compare longhorn-disk.cfg in {settings.data_path} of each node with what teardown's evidence holds (LHP-052)",
         "`recover restore` for the objects, `recover run` for the data",
     )

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Final
 
 from .engine import PhaseRunner
-from .escalate import EscalationError
+from .escalate import MANIFEST, EscalationError
 from .facts import deep, uid
 from .interfaces import KINDS, Clock, Cluster, ClusterError, Document, Node, Ref, name_of
 from .inventory import InventoryError, take_inventory
@@ -152,7 +153,33 @@ def teardown(
             return Stop("inventory", f"STOP: {error} (INV-014, FM-29)")
         return decide_teardown(capture_teardown(cluster, settings), settings)
 
+    if isinstance(decide_teardown(capture_teardown(cluster, settings), settings), Act | Wait):
+        _put_manifest_aside(nodes, settings, evidence)
     PhaseRunner(cluster, None, clock, evidence, "control plane", consented=True).run("L6", decide)
+
+
+_ASIDE: Final = """
+set -eu
+[ -e "$1" ] || exit 0
+umask 077
+mkdir -p "$(dirname "$2")"
+cp -p "$1" "$2"
+sync "$2"
+rm -f "$1"
+echo moved
+"""
+
+
+def _put_manifest_aside(nodes: Sequence[Node], settings: FlowSettings, evidence: Evidence) -> None:
+    """Take away what k3s would install Longhorn from while it is being removed; its values are kept (LHP-041)."""
+    kept = f"{settings.work_directory}/{PurePosixPath(MANIFEST).name}"
+    for node in nodes:
+        done = node.run(script("manifest", _ASIDE, MANIFEST, kept))
+        if done.status:
+            message = f"{node.name}: {MANIFEST} cannot be put aside, so nothing is removed: {done.err.strip()}"
+            raise EscalationError(message)
+        if done.out.strip():
+            evidence.note("control plane", "L6", f"put {MANIFEST} aside", outcome=f"{node.name}:{kept}")
 
 
 _FIT: Final = """
