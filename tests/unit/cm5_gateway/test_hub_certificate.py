@@ -29,7 +29,7 @@ def hub(tmp_path: Path) -> Iterator[Callable[[str], int]]:
     def serve(name: str) -> int:
         served = tmp_path / f"{name}.pem"
         domain = name.partition(".")[2]
-        arguments = ["issue", tmp_path, served, "Authority", name, domain, "900", "90", "30"]
+        arguments: list[str | Path] = ["issue", tmp_path, served, "Authority", name, domain, "900", "90", "30"]
         subprocess.run(["sh", PROGRAM, *arguments], check=True)
         server = subprocess.Popen(
             ["openssl", "s_server", "-accept", "127.0.0.1:0", "-cert", served, "-key", served],
