@@ -200,7 +200,7 @@ def reinstall_steps(settings: FlowSettings) -> tuple[str, ...]:
         f"`recover teardown`: it wants an address of {settings.chart_host} and an answer of Docker on each node",
         f"it then dumps, and removes the managers of {namespace}, finalizers, namespace; lost data stops it",
         f"install the chart by its manifest only, which it keeps in {settings.work_directory} of the control plane",
-        f"its defaultDataPath is {settings.data_path}, as before",
+        f"its defaultDataPath {settings.data_path} stays as before",
         f"compare longhorn-disk.cfg in {settings.data_path} of each node with what teardown's evidence holds (LHP-052)",
         "`recover restore` for the objects, `recover run` for the data",
     )
