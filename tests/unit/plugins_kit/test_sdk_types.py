@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -95,3 +97,31 @@ def test_configuration_comes_as_json_text() -> None:
         "port",
         "hots",
     ]
+
+
+def test_what_was_read_of_an_sdk_is_kept_and_the_sdk_not_imported_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACTORY_CACHE", str(tmp_path))
+    wrong = {"lgin": True, "roles": ["a", 1]}
+    first = InputTypes("pulumi_postgresql").resource(ROLE, wrong)
+    later = InputTypes("pulumi_postgresql")
+    monkeypatch.setattr(importlib, "import_module", lambda name: pytest.fail(f"{name} is imported"))
+    assert later.resource(ROLE, wrong) == first
+    assert [failure.path for failure in first] == ["lgin", "roles[1]"]
+
+
+def test_a_kept_type_that_was_cut_off_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACTORY_CACHE", str(tmp_path))
+    assert InputTypes("pulumi_postgresql").resource(ROLE, {}) == []
+    (kept,) = tmp_path.rglob("*.json")
+    whole = kept.read_bytes()
+    kept.write_bytes(whole[: len(whole) // 2])
+    assert InputTypes("pulumi_postgresql").resource(ROLE, {"lgin": True})
+    assert kept.read_bytes() == whole
+
+
+def test_without_a_place_for_them_types_are_read_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("FACTORY_CACHE", str(tmp_path / "file"))
+    assert InputTypes("pulumi_postgresql").resource(ROLE, {"lgin": True})

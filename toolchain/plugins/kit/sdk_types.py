@@ -1,28 +1,46 @@
-"""The input types of an official Python SDK, as installed: what a resource, a function and the provider accept."""
+"""The input types of an official Python SDK, as installed: what a resource, a function and the provider accept.
 
-import difflib
+An SDK takes longer to import than to do all the rest of a run that changes nothing, and what is read of it is the same
+until another version is installed. So each type that was read is kept as plain data in the user's cache.
+"""
+
+import contextlib
 import enum
 import functools
+import hashlib
 import importlib
+import importlib.metadata
 import inspect
+import json
+import os
+import pathlib
 import re
 import threading
 import types
 import typing
-from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
+import urllib.parse
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 
 import pulumi
 from google.protobuf import json_format, struct_pb2
 from pulumi import _types as sdk
 from pulumi.runtime.rpc import _RESOURCE_MODULES  # what the SDKs register; there is no public list
 
-from .diff import format_path
+from toolchain.errors import ToolError
+from toolchain.paths import cache_dir
+
 from .handler import Failure
-from .values import UNKNOWN, Archive, Asset, Path, Properties, Value, decode
+from .shapes import Shape, Type, did_you_mean
+from .values import Properties, Value, decode
 
 _IMPORTS = threading.RLock()
 """The SDKs import their modules when first used, and half-imported ones are visible to other threads."""
-_KINDS = {str: "a string", bool: "a boolean", int: "a whole number", float: "a number"}
+_KINDS: Mapping[typing.Any, str] = {str: "string", bool: "boolean", int: "integer", float: "number", dict: "object"}
+_FORMS: Mapping[typing.Any, str] = {Mapping: "map", dict: "map", Sequence: "list", list: "list"}
+_NOTHING = "value of a type of its own"
+"""Of which nothing else is known: no value has it."""
+_PROVIDER = "provider"
 
 
 class InputTypes:
@@ -34,14 +52,15 @@ class InputTypes:
 
     def __init__(self, package: str) -> None:
         self.package = package
+        self._shapes: dict[str, Shape] = {}
 
     def resource(self, token: str, inputs: Properties) -> list[Failure]:
         """Failures of a resource's inputs: token, property names (also nested), types, required ones missing."""
         with _IMPORTS:
-            cls = self._resource_class(token)
-            if cls is None:
-                return [Failure("", f"{self.package} has no resource {token}{_did_you_mean(token, self._resources)}")]
-            return list(_object(cls, inputs, (), token))
+            shape = self._shape(token, self._resource_class)
+            if shape is None:
+                return [Failure("", f"{self.package} has no resource {token}{did_you_mean(token, self._resources)}")]
+        return shape.failures(inputs, token)
 
     def function(self, token: str, arguments: Properties) -> list[Failure]:
         """Failures of a function's arguments."""
@@ -51,18 +70,53 @@ class InputTypes:
                 return [Failure("", f"{self.package} has no function {token}")]
             hints = {_camel(name): hint for name, hint in typing.get_type_hints(function).items() if name != "return"}
             hints.pop("opts", None)
-            return list(_members(hints, (), arguments, (), token))
+            shape = _Reader().shape(token, hints)
+        return shape.failures(arguments, token)
 
     def config(self, config: Properties) -> list[Failure]:
         """Failures of the provider's own configuration, as :meth:`parse_config` returned it."""
-        with _IMPORTS:
-            return list(_object(self._provider_class, config, (), f"the provider of {self.package}"))
+        return self._provider_shape.failures(config, f"the provider of {self.package}")
 
     def parse_config(self, config: Properties) -> Properties:
         """Read configuration values from the JSON text in which Pulumi hands over everything but strings."""
+        shape = self._provider_shape
+        known = shape.properties[shape.root]
+        return {key: value if known.get(key) == "string" else _from_json(value) for key, value in config.items()}
+
+    @property
+    def _provider_shape(self) -> Shape:
         with _IMPORTS:
-            hints = sdk.input_type_types(self._provider_class)
-        return {key: value if hints.get(key) is str else _from_json(value) for key, value in config.items()}
+            return self._shape(_PROVIDER, self._provider_class)
+
+    @typing.overload
+    def _shape(self, name: str, find: Callable[[str], type]) -> Shape: ...
+
+    @typing.overload
+    def _shape(self, name: str, find: Callable[[str], type | None]) -> Shape | None: ...
+
+    def _shape(self, name: str, find: Callable[[str], type | None]) -> Shape | None:
+        """Return what is known of a class by this name: here, in the cache, or read of the SDK."""
+        if name in self._shapes:
+            return self._shapes[name]
+        kept = self._kept / f"{urllib.parse.quote(name, safe='')}.json" if self._kept else None
+        shape = _load(kept) if kept else None
+        if shape is None:
+            cls = find(name)
+            if cls is None:
+                return None
+            shape = _Reader().of_class(cls)
+            if kept:
+                _keep(kept, shape)
+        self._shapes[name] = shape
+        return shape
+
+    @functools.cached_property
+    def _kept(self) -> pathlib.Path | None:
+        """Where the types of this version are kept, as this module reads them; None if there is no place for it."""
+        reader = hashlib.sha256(pathlib.Path(__file__).read_bytes()).hexdigest()[:12]
+        with contextlib.suppress(ToolError):
+            return cache_dir() / "sdk-types" / f"{self.package}-{importlib.metadata.version(self.package)}-{reader}"
+        return None
 
     @functools.cached_property
     def _resources(self) -> Mapping[str, str]:
@@ -76,8 +130,7 @@ class InputTypes:
             for token, name in info["classes"].items()
         }
 
-    @functools.cached_property
-    def _provider_class(self) -> type:
+    def _provider_class(self, _name: str) -> type:
         provider: type = importlib.import_module(f"{self.package}.provider").ProviderArgs
         return provider
 
@@ -102,115 +155,78 @@ class InputTypes:
         return function if inspect.isfunction(function) else None
 
 
-def _object(cls: type, value: Properties, at: Path, owner: str) -> Iterator[Failure]:
-    required = _required(cls)
-    return _members(sdk.input_type_types(cls), required, value, at, owner)
+class _Reader:
+    """Reads classes of arguments, and the classes of their properties, of an SDK."""
+
+    def __init__(self) -> None:
+        self._properties: dict[str, dict[str, Type]] = {}
+        self._required: dict[str, list[str]] = {}
+
+    def of_class(self, cls: type) -> Shape:
+        """Read a class."""
+        return Shape(self._class(cls), self._properties, self._required)
+
+    def shape(self, name: str, hints: Mapping[str, typing.Any]) -> Shape:
+        """Read what has these type hints, and needs no value."""
+        self._members(name, hints, ())
+        return Shape(name, self._properties, self._required)
+
+    def _class(self, cls: type) -> str:
+        name = f"{cls.__module__}:{cls.__qualname__}"
+        if name not in self._properties:
+            self._properties[name] = {}  # there already for a class which has itself in it
+            self._members(name, sdk.input_type_types(cls), _required(cls))
+        return name
+
+    def _members(self, name: str, hints: Mapping[str, typing.Any], required: Iterable[str]) -> None:
+        self._properties[name] = {key: self._type(hint) for key, hint in hints.items()}
+        self._required[name] = list(required)
+
+    def _type(self, hint: typing.Any) -> Type:  # noqa: ANN401 a type hint
+        arguments, origin = typing.get_args(hint), typing.get_origin(hint)
+        if hint is typing.Any:
+            return None
+        if origin in (typing.Union, types.UnionType):
+            # Not those which only make the type an ``Input`` (awaitable, output).
+            plain = [each for each in arguments if typing.get_origin(each) not in (Awaitable, pulumi.Output)]
+            return {"any_of": [self._type(each) for each in plain if each is not types.NoneType]}
+        if sdk.is_input_type(hint):
+            return {"class": self._class(hint)}
+        if origin in _FORMS:
+            return {_FORMS[origin]: self._type(arguments[-1])}
+        if origin is typing.Literal:
+            return {"one_of": list(arguments)}
+        return _plain(hint) if isinstance(hint, type) else _NOTHING
 
 
-@functools.cache
-def _required(cls: type) -> tuple[str, ...]:
+def _plain(cls: type) -> Type:
+    if issubclass(cls, enum.Enum):
+        return {"one_of": [member.value for member in cls]}
+    if issubclass(cls, pulumi.Asset | pulumi.Archive):
+        return "asset" if issubclass(cls, pulumi.Asset) else "archive"
+    return _KINDS.get(cls, _NOTHING)
+
+
+def _required(cls: type) -> list[str]:
     """Return the Pulumi names of the arguments without a default."""
     names = sdk.input_type_py_to_pulumi_names(cls)
     parameters = inspect.signature(cls).parameters.values()
-    return tuple(names[each.name] for each in parameters if each.default is each.empty and each.name in names)
+    return [names[each.name] for each in parameters if each.default is each.empty and each.name in names]
 
 
-def _members(
-    hints: Mapping[str, typing.Any], required: Iterable[str], value: Properties, at: Path, owner: str
-) -> Iterator[Failure]:
-    for name, member in value.items():
-        path = (*at, name)
-        if name in hints:
-            yield from _check(hints[name], member, path, owner)
-        else:
-            yield Failure(format_path(path), f"{owner} has no property {format_path(path)}{_did_you_mean(name, hints)}")
-    for name in required:
-        if value.get(name) is None:
-            path = (*at, name)
-            yield Failure(format_path(path), f"{owner} needs a value for {format_path(path)}")
+def _load(file: pathlib.Path) -> Shape | None:
+    try:
+        return Shape(**json.loads(file.read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None  # not read yet, or cut off
 
 
-def _check(hint: typing.Any, value: Value, at: Path, owner: str) -> Iterator[Failure]:  # noqa: ANN401 a type hint
-    """Yield the failures of one value against one type hint."""
-    if value is UNKNOWN or value is None or hint is typing.Any:
-        return
-    origin = typing.get_origin(hint)
-    if origin in (typing.Union, types.UnionType):
-        yield from _check_union(typing.get_args(hint), value, at, owner)
-    elif sdk.is_input_type(hint) and isinstance(value, Mapping):
-        yield from _object(hint, dict(value), at, owner)
-    elif origin in (Mapping, dict) and isinstance(value, Mapping):
-        for key, member in value.items():
-            yield from _check(typing.get_args(hint)[1], member, (*at, key), owner)
-    elif origin in (Sequence, list) and isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _check(typing.get_args(hint)[0], item, (*at, index), owner)
-    elif not _fits(hint, value):
-        yield Failure(format_path(at), f"{owner} wants {_describe(hint)} for {format_path(at)}, not {_kind(value)}")
-
-
-def _check_union(members: Sequence[typing.Any], value: Value, at: Path, owner: str) -> Iterator[Failure]:
-    """Try each member, but not those which only make the type an ``Input`` (awaitable, output)."""
-    plain = [each for each in members if typing.get_origin(each) not in (Awaitable, pulumi.Output)]
-    failures = [list(_check(each, value, at, owner)) for each in plain if each is not types.NoneType]
-    if all(failures):
-        # The member which came furthest says best what is wrong.
-        yield from max(failures, key=lambda found: max(len(failure.path) for failure in found), default=[])
-
-
-def _fits(hint: typing.Any, value: Value) -> bool:  # noqa: ANN401 a type hint
-    choices = _choices(hint)
-    if choices is not None:
-        return value in choices
-    if not isinstance(hint, type):
-        return False
-    if issubclass(hint, pulumi.Asset | pulumi.Archive):
-        return isinstance(value, Asset if issubclass(hint, pulumi.Asset) else Archive)
-    if isinstance(value, bool):
-        return hint is bool
-    if hint is float:
-        return isinstance(value, int | float)
-    return hint in (str, int, dict) and isinstance(value, hint)
-
-
-def _choices(hint: typing.Any) -> list[Value] | None:  # noqa: ANN401 a type hint
-    """Return the only values which a type has, if they are few."""
-    if typing.get_origin(hint) is typing.Literal:
-        return list(typing.get_args(hint))
-    if isinstance(hint, type) and issubclass(hint, enum.Enum):
-        return [member.value for member in hint]
-    return None
-
-
-def _describe(hint: typing.Any) -> str:  # noqa: ANN401 a type hint
-    if hint in _KINDS:
-        return _KINDS[hint]
-    choices = _choices(hint)
-    if choices is not None:
-        return " or ".join(map(repr, choices))
-    if typing.get_origin(hint) in (Sequence, list):
-        return "a list"
-    if isinstance(hint, type) and issubclass(hint, pulumi.Asset | pulumi.Archive):
-        return "an asset" if issubclass(hint, pulumi.Asset) else "an archive"
-    return "an object"
-
-
-def _kind(value: Value) -> str:
-    """Tell what a bad value is; never the value itself, which may be secret."""
-    if isinstance(value, bool):
-        return "a boolean"
-    if isinstance(value, Mapping):
-        return "an object"
-    if isinstance(value, list):
-        return "a list"
-    if isinstance(value, Asset | Archive):
-        return "an asset" if isinstance(value, Asset) else "an archive"
-    return _KINDS.get(type(value), "a value") if not isinstance(value, float) else "a number"
-
-
-def _did_you_mean(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f" (did you mean {near[0]}?)" if near else ""
+def _keep(file: pathlib.Path, shape: Shape) -> None:
+    fresh = file.with_name(f".{file.name}.{os.getpid()}")
+    with contextlib.suppress(OSError):  # it only saves time
+        file.parent.mkdir(parents=True, exist_ok=True)
+        fresh.write_text(json.dumps(asdict(shape)), "utf-8")
+        fresh.replace(file)
 
 
 def _camel(name: str) -> str:

@@ -5,11 +5,12 @@ an exception's traceback never reaches the user.
 """
 
 import functools
-import importlib.resources
+import importlib.util
 import json
 import threading
 import traceback
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Final, NoReturn, TypeVar
 
 import grpc
@@ -60,8 +61,10 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
 
     def __init__(self, provider: Provider, engine_address: str = "") -> None:
         self.provider = provider
-        manifest = importlib.resources.files(provider.package).joinpath("pulumi-plugin.json")
-        plugin = json.loads(manifest.read_text())
+        # Found without importing the package, which takes long and may not be needed.
+        found = importlib.util.find_spec(provider.package)
+        assert found is not None and found.origin is not None  # noqa: S101, PT018 - it is installed
+        plugin = json.loads(Path(found.origin).with_name("pulumi-plugin.json").read_text("utf-8"))
         self.name: str = plugin["name"]
         self.version: str = plugin["version"]
         self.cancelled = threading.Event()
