@@ -55,10 +55,15 @@ class Run(BaseModel):
         return processes.carrying(RUN_VARIABLE, self.mark)
 
 
+def new_mark() -> str:
+    """Return what tells the processes of one run from all others."""
+    return uuid.uuid4().hex
+
+
 @contextlib.contextmanager
-def marked(stack: str, *, changes: bool) -> Iterator[dict[str, str]]:
+def marked(stack: str, mark: str, *, changes: bool) -> Iterator[dict[str, str]]:
     """Note a run, give the environment variable that its processes carry, and leave none of them behind."""
-    run = Run(mark=uuid.uuid4().hex, owner=processes.myself(), changes=changes)
+    run = Run(mark=mark, owner=processes.myself(), changes=changes)
     file = _runs(stack) / f"{run.mark}.json"
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     file.write_text(run.model_dump_json(), "utf-8")

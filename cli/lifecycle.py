@@ -8,7 +8,6 @@ import signal
 import sys
 import tempfile
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
@@ -18,6 +17,7 @@ from cli import database_logins, engine, healing, plugin_set, state_copies, stat
 from cli.configuration import refused, settings_of
 from cli.confirmation import confirmed
 from cli.errors import CommandError
+from cli.forks import Forks, forks
 from cli.guards import refuse_unsafe
 from cli.hosts import shown_changes
 from cli.kv_guard import refuse_overwriting
@@ -29,7 +29,6 @@ from cli.state_edit import Record
 from cli.vault_reader import VaultReader
 from stacks.settings.schema import Settings
 from stacks.settings.sections import targets
-from toolchain.fork_server.owner import fork_server
 
 
 @dataclass(frozen=True)
@@ -63,32 +62,34 @@ def up(
     stack: Stack, only: str | None, forwarded: Sequence[str], *, yes: bool, adopted: Sequence[Record], report: Report
 ) -> int:
     """Bring a stack up. A sandbox is changed at once; production shows a plan, asks, and applies exactly that plan."""
-    ready = prepare(stack, report, changing=True, creating=True, only=only, adopted=adopted)
-    if only is None:
-        refuse_leaving(ready.resources, stack.name, ready.settings, forwarded)
-    arguments = [*ready.arguments(only, forwarded), *policy_arguments(ready.session, ready.settings)]
-    apply = ["up", "--yes", "--skip-preview", "--run-program", *arguments]
-    removed = database_logins.leaving(ready.resources, stack.name, ready.settings.apps) if only is None else []
-    if stack.sandbox:
-        ready.end_logins(removed, forwarded, report)
-        return _run(ready.session, apply, report, changes=True)
-    with tempfile.TemporaryDirectory(prefix="factory-plan-") as folder:
+    with forks(stack) as first, tempfile.TemporaryDirectory(prefix="factory-plan-") as folder:
+        ready = prepare(stack, report, changing=True, creating=True, only=only, adopted=adopted)
+        if only is None:
+            refuse_leaving(ready.resources, stack.name, ready.settings, forwarded)
+        arguments = [*ready.arguments(only, forwarded), *policy_arguments(ready.session, ready.settings)]
+        apply = ["up", "--yes", "--skip-preview", "--run-program", *arguments]
+        removed = database_logins.leaving(ready.resources, stack.name, ready.settings.apps) if only is None else []
+        if stack.sandbox:
+            ready.end_logins(removed, forwarded, report)
+            return _run(ready.session, apply, first, report, changes=True)
         plan = str(Path(folder, "plan.json"))
-        status = _run(ready.session, ["preview", "--save-plan", plan, *arguments], report, changes=False)
+        status = _run(ready.session, ["preview", "--save-plan", plan, *arguments], first, report, changes=False)
         if status:
             return status
         if not yes and not confirmed(stack.name, f"Apply exactly this plan to stack {stack.name!r}?"):
             report("nothing was changed")
             return 1
         ready.end_logins(removed, forwarded, report)
-        return _run(ready.session, [*apply, "--plan", plan], report, changes=True)
+        with forks(stack) as second:
+            return _run(ready.session, [*apply, "--plan", plan], second, report, changes=True)
 
 
 def preview(stack: Stack, only: str | None, forwarded: Sequence[str], *, report: Report) -> int:
     """Show what `up` would change, after a refresh: without one the state is compared, not the backends."""
-    ready = prepare(stack, report, changing=False, only=only)
-    arguments = [*ready.arguments(only, forwarded), *policy_arguments(ready.session, ready.settings)]
-    return _run(ready.session, ["preview", "--run-program", *arguments], report, changes=False)
+    with forks(stack) as forked:
+        ready = prepare(stack, report, changing=False, only=only)
+        arguments = [*ready.arguments(only, forwarded), *policy_arguments(ready.session, ready.settings)]
+        return _run(ready.session, ["preview", "--run-program", *arguments], forked, report, changes=False)
 
 
 def destroy(stack: Stack, only: str | None, forwarded: Sequence[str], *, yes: bool, report: Report) -> int:
@@ -101,7 +102,8 @@ def destroy(stack: Stack, only: str | None, forwarded: Sequence[str], *, yes: bo
         return 1
     ready.end_logins(patterns, forwarded, report)
     arguments = ["destroy", "--yes", "--skip-preview", *ready.arguments(only, forwarded)]
-    return _run(ready.session, arguments, report, changes=True)
+    with forks(stack) as forked:
+        return _run(ready.session, arguments, forked, report, changes=True)
 
 
 def _refuse_protected(ready: Ready, patterns: Sequence[str], forwarded: Sequence[str]) -> None:
@@ -165,24 +167,19 @@ def _targets(only: str | None, stack: Stack, settings: Settings) -> list[str]:
     return [argument for pattern in patterns for argument in ("--target", pattern)]
 
 
-def _run(session: Session, arguments: Sequence[str], report: Report, *, changes: bool) -> int:
+def _run(session: Session, arguments: Sequence[str], forked: Forks, report: Report, *, changes: bool) -> int:
     """Run the engine and return 0 or 1."""
     with (
-        healing.marked(session.stack.name, changes=changes) as mark,
-        _forks(session, mark) as forks,
+        healing.marked(session.stack.name, forked.mark, changes=changes) as mark,
+        forked.server,
         shown_changes(arguments) as hosts,
     ):
-        status = engine.run(session, arguments, extra_environment=mark | forks | hosts)
+        status = engine.run(session, arguments, extra_environment=mark | forked.variables | hosts)
     if status < 0:
         report(f"the engine was ended by {signal.Signals(-status).name}; the next run goes on from there")
     elif status and any(name in os.environ for name in PASSPHRASE_VARIABLES):
         _explain_passphrase(session, report)
     return min(abs(status), 1)
-
-
-def _forks(session: Session, mark: dict[str, str]) -> AbstractContextManager[dict[str, str]]:
-    """Let the Python processes of a run be forks of one, where they are this repository's."""
-    return fork_server(session.environment | mark) if session.home.forks else nullcontext({})
 
 
 def _explain_passphrase(session: Session, report: Report) -> None:

@@ -46,8 +46,6 @@ class EngineHome:
     pulumi: Path
     plugins: PluginSet
     environment: dict[str, str]
-    forks: bool = False
-    """Whether the language host is this repository's: it and what it starts may be forks of one process."""
 
 
 def package_version(package: str) -> str:
@@ -75,7 +73,7 @@ def prepare(*, sandbox: bool, report: Callable[[str], None]) -> EngineHome:
     Raises ToolError.
     """
     engine = toolchain.ensure(["pulumi"], report)["pulumi"]
-    if _is_official():
+    if not own_host():
         return EngineHome(engine, PluginSet.OFFICIAL, {"PATH": _path_with([engine.parent])})
     home = state_dir() / "pulumi-home"
     # The engine looks for language hosts beside its own binary, and warns of one that it finds elsewhere.
@@ -92,19 +90,20 @@ def prepare(*, sandbox: bool, report: Callable[[str], None]) -> EngineHome:
         "PULUMI_DISABLE_REGISTRY_RESOLVE": "true",
     }
     if not sandbox:
-        return EngineHome(pulumi, PluginSet.OFFICIAL, environment, forks=True)
+        return EngineHome(pulumi, PluginSet.OFFICIAL, environment)
     vault = toolchain.ensure([VAULT_PLUGIN], report)[VAULT_PLUGIN]
     for name in LOCAL_PLUGINS:
         _write_script(_plugin_folder(home, name) / f"pulumi-resource-{name}", f"toolchain.plugins.{name}")
     _link(_plugin_folder(home, "vault") / VAULT_PLUGIN, vault)
     _keep_no_log(home / "logs")
     environment |= {"PULUMI_HOME": str(home), "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true"}
-    return EngineHome(pulumi, PluginSet.LOCAL, environment, forks=True)
+    return EngineHome(pulumi, PluginSet.LOCAL, environment)
 
 
-def _is_official() -> bool:
+def own_host() -> bool:
+    """Whether the engine's language host is this repository's, as far as is known before there is an engine."""
     engine = toolchain.locate("pulumi")
-    return engine is not None and engine.official
+    return engine is None or not engine.official
 
 
 def _path_with(folders: Iterable[Path]) -> str:

@@ -1,4 +1,4 @@
-"""Start the server: ``python -u -m toolchain.fork_server LISTENER``, the owner at the other end of the input."""
+"""Start the server: ``python -u -m toolchain.fork_server LISTENER MODULE...``, its owner at the input's other end."""
 
 import contextlib
 import gc
@@ -22,7 +22,7 @@ def main() -> None:
     """Import, then serve; in a fork, become what is asked for."""
     server = Server(socket.socket(fileno=int(sys.argv[1])), sys.stdin.fileno())
     gc.disable()
-    for module in SHARED:
+    for module in (*SHARED, *sys.argv[2:]):
         with contextlib.suppress(ImportError):  # whoever needs it says so
             importlib.import_module(module)
     gc.freeze()  # a collection in a fork would copy all of it

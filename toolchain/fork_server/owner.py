@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from toolchain.paths import ROOT
@@ -17,10 +17,10 @@ _END_SECONDS = 5
 
 
 @contextmanager
-def fork_server(environment: Mapping[str, str]) -> Iterator[dict[str, str]]:
+def fork_server(environment: Mapping[str, str], modules: Sequence[str] = ()) -> Iterator[dict[str, str]]:
     """Start a server with this environment, give the variable by which clients find it, and end it.
 
-    The input of the server tells it that this process has ended, however it did.
+    It imports these modules besides what all need. Its input tells it that this process has ended, however it did.
     """
     name = f"factory-{uuid.uuid4().hex}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
@@ -28,7 +28,7 @@ def fork_server(environment: Mapping[str, str]) -> Iterator[dict[str, str]]:
         listener.bind(f"\0{name}")
         listener.listen()
         server = subprocess.Popen(
-            [sys.executable, "-u", "-m", "toolchain.fork_server", str(listener.fileno())],
+            [sys.executable, "-u", "-m", "toolchain.fork_server", str(listener.fileno()), *modules],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             env=dict(environment),
@@ -38,6 +38,9 @@ def fork_server(environment: Mapping[str, str]) -> Iterator[dict[str, str]]:
         )
     try:
         yield {VARIABLE: name}
+    except BaseException:
+        server.kill()  # nothing began, or all is over: nobody waits until it has imported everything
+        raise
     finally:
         try:
             server.communicate(timeout=_END_SECONDS)

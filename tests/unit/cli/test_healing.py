@@ -182,7 +182,7 @@ def test_a_note_of_a_run_that_never_began_is_forgotten(session: Session, content
 
 
 def test_a_run_leaves_no_process_of_its_own_behind(session: Session) -> None:
-    with healing.marked(STACK, changes=True) as mark:
+    with healing.marked(STACK, healing.new_mark(), changes=True) as mark:
         left = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], env=os.environ | mark)
         assert len(processes.carrying(healing.RUN_VARIABLE, mark[healing.RUN_VARIABLE])) == 1
         with pytest.raises(CommandError, match=f"process {os.getpid()}"):

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -173,6 +174,21 @@ def test_a_server_whose_owner_died_lasts_as_long_as_its_forks(tmp_path: Path) ->
             waits.terminate()
             assert waits.wait(SECONDS) == 9
             until(lambda: not server.alive())
+
+
+def test_a_server_imports_what_it_is_told_to(tmp_path: Path) -> None:
+    (tmp_path / "says.py").write_text("import sys; print('colorsys' in sys.modules)")
+    with fork_server(os.environ, ["colorsys", "there_is_no_such_module"]) as variable:
+        process = started(os.environ | variable, str(tmp_path / "says.py"), stdout=subprocess.PIPE)
+        assert process.communicate(timeout=SECONDS)[0] == "True\n"
+
+
+def test_nobody_waits_for_a_server_of_a_run_that_did_not_begin(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text("import time; time.sleep(600)")
+    begun = time.monotonic()
+    with pytest.raises(LookupError), fork_server(os.environ | {"PYTHONPATH": str(tmp_path)}, ["slow"]):
+        raise LookupError
+    assert time.monotonic() - begun < SECONDS
 
 
 def test_a_server_is_nobody_elses(server: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
