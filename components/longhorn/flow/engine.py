@@ -43,13 +43,15 @@ class PhaseRunner:
         """Run a phase. ``decide`` looks at the world and decides. Raises StopError, ClusterError, NodeError."""
         acts: Counter[str] = Counter()
         waits = _Waits(self.clock)
-        trouble = 0
+        looks_failed = acts_failed = 0
         while True:
             try:
                 step = decide()
             except ClusterError as error:
-                trouble = self._bear(phase, "look", error, trouble)
+                self._bear(phase, "look", error, looks_failed)
+                looks_failed += 1
                 continue
+            looks_failed = 0
             if isinstance(step, Done):
                 self.evidence.note(self.volume, phase, "phase complete", outcome=str(dict(step.result)))
                 return step
@@ -59,29 +61,34 @@ class PhaseRunner:
             if isinstance(step, Wait):
                 waits.pause(phase, step)
                 continue
-            acts[step.what] += 1
-            if acts[step.what] > _REPEATS:
+            if acts[step.what] >= _REPEATS:
                 reason = f"{step.what}: done {_REPEATS} times, and each time the cluster undid it; find out what does"
                 raise StopError(phase, "undone", reason)
-            trouble = self._act(phase, step, trouble)
+            if self._act(phase, step, acts_failed):
+                acts[step.what] += 1
+                acts_failed = 0
+            else:
+                acts_failed += 1
             waits.reset()
 
-    def _act(self, phase: str, step: Act, trouble: int) -> int:
+    def _act(self, phase: str, step: Act, failed: int) -> bool:
+        """Do what was decided, unless the API server answered for the ``failed + 1``-th time that it cannot now."""
         if not self.consented:
             raise StopError(phase, "no-consent", f"{step.what}: nobody named this volume for it")
         try:
             outcome = self.perform(step.action)
         except ClusterError as error:
-            raced = isinstance(step.action, Patch) and error.status == _UNPROCESSABLE and trouble < _REPEATS
+            raced = isinstance(step.action, Patch) and error.status == _UNPROCESSABLE and failed < _REPEATS
             if not error.passing and not error.missing and not raced:
                 self.evidence.note(self.volume, phase, step.what, outcome=f"refused: {error}")
                 raise
-            return self._bear(phase, step.what, error, trouble)
+            self._bear(phase, step.what, error, failed)
+            return False
         except (NodeError, ActionError) as error:
             self.evidence.note(self.volume, phase, step.what, outcome=f"failed: {error}")
             raise
         self.evidence.note(self.volume, phase, step.what, outcome=outcome or "done")
-        return 0
+        return True
 
     def perform(self, action: Action) -> str:
         """Do it. Raises ClusterError, NodeError or ActionError."""
@@ -121,13 +128,12 @@ class PhaseRunner:
             raise ActionError(message)
         return done.out.strip()
 
-    def _bear(self, phase: str, what: str, error: ClusterError, trouble: int) -> int:
+    def _bear(self, phase: str, what: str, error: ClusterError, failed: int) -> None:
         """Wait a moment after an answer that passes by itself; give up after many in a row."""
-        if trouble >= _PASSING or not (error.passing or error.missing or error.status == _UNPROCESSABLE):
+        if failed >= _PASSING or not (error.passing or error.missing or error.status == _UNPROCESSABLE):
             raise error
         self.evidence.note(self.volume, phase, what, outcome=f"the API server said: {error}", next_step="again")
-        self.clock.sleep(min(_FIRST_PAUSE * 2**trouble, _LONGEST_PAUSE))
-        return trouble + 1
+        self.clock.sleep(min(_FIRST_PAUSE * 2**failed, _LONGEST_PAUSE))
 
 
 class _Waits:
