@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -11,6 +12,7 @@ from typing import NoReturn
 import pytest
 
 import cli.configuration
+import cli.forks
 import cli.guards
 import cli.stack
 from cli.__main__ import main
@@ -44,7 +46,7 @@ class CommandLine:
 
 @pytest.fixture
 def factory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
-    """The command line; starting any process fails the test."""
+    """The command line; starting any process fails the test, but for the fork server, which only imports."""
     root, state = tmp_path / "checkout", tmp_path / "state"
     root.mkdir()
     (root / "Pulumi.yaml").write_text("name: factory\nruntime: python\n")
@@ -55,6 +57,7 @@ def factory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("FACTORY_STATE", str(state))
     monkeypatch.setattr(subprocess.Popen, "__init__", _no_process)
+    monkeypatch.setattr(cli.forks, "fork_server", lambda *_: nullcontext({}))
 
     def run(*arguments: str) -> Outcome:
         monkeypatch.setattr("sys.argv", ["factory", *arguments])
