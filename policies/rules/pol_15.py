@@ -23,7 +23,8 @@ _NARROW = re.compile(r"[^*]+|[^*]*[^*/]/\*")
 
 def _applies(resource: ResourceView, facts: Facts) -> bool:
     del facts
-    return resource.type in {_POLICY, _JWT_ROLE}
+    # Without any property a resource is shown that a run narrowed to others (`--only`, `--target`) does not make.
+    return resource.type in {_POLICY, _JWT_ROLE} and bool(resource.props)
 
 
 def _check(resource: ResourceView, facts: Facts) -> Iterator[Violation]:
