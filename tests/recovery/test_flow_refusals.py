@@ -22,6 +22,8 @@ from tests.support.recovery_site import FILES, PV, Site, make_site, volume
 VOLUME = Ref("longhorn.Volume", PV, NAMESPACE)
 HOLDER = Ref("longhorn.VolumeAttachment", PV, NAMESPACE)
 CLAIM = Ref("PersistentVolumeClaim", "data-web-0", "shop")
+OTHER_PV = "pvc-00000000-0000-4000-8000-000000000002"
+APPLICATION = Ref("Application", "shop", "argocd")
 SOURCE = Source("node1", f"{PV}-0a1b2c3d", "digest")
 
 
@@ -163,3 +165,50 @@ def test_a_device_is_left_to_look_at_where_that_is_asked_for(keeps: bool, fast_p
     tickets = site.cluster.objects[HOLDER]["spec"]["attachmentTickets"]
     assert (set(tickets) == {TICKET}) is keeps
     assert any("keep_attached_on_failure" in warning for warning in found.warnings) is keeps
+
+
+def two_workloads(root: Path, **second: Any) -> Site:
+    """Two workloads of one Application that heals itself, each with a volume."""
+    values = {"pv_name": OTHER_PV, "pvc_name": "data-db-0", "workload_name": "db", **second}
+    site = make_site(root, volume(), volume(**values))
+    site.cluster.objects[Ref("StatefulSet", "web", "shop")]["spec"]["claims"] = ["data-web-0"]
+    site.put(Ref("StatefulSet", "db", "shop"), {"spec": {"replicas": 1, "claims": ["data-db-0"]}})
+    for name in ("web", "db"):
+        workload = site.cluster.objects[Ref("StatefulSet", name, "shop")]
+        workload["metadata"]["labels"] = {"app.kubernetes.io/instance": "shop"}
+    site.put(APPLICATION, {"spec": {"syncPolicy": {"automated": {"selfHeal": True}}}})
+    return site
+
+
+def heals_itself(site: Site) -> bool:
+    found: bool = site.cluster.objects[APPLICATION]["spec"]["syncPolicy"]["automated"]["selfHeal"]
+    return found
+
+
+def test_self_healing_waits_for_every_volume_behind_it(fast_path: Path) -> None:
+    """CLR-041, PIT-10, PIT-20: it would start the other workload too, on a claim that is not there yet."""
+    site = two_workloads(fast_path)
+    holder = Ref("longhorn.VolumeAttachment", OTHER_PV, NAMESPACE)
+    site.put(holder, {"spec": {"volume": OTHER_PV, "attachmentTickets": {"csi-1": {"nodeID": "node2"}}}})
+    report = site.run()
+    assert [item.outcome for item in report.volumes] == [Outcome.RECOVERED, Outcome.FAILED]
+    assert site.cluster.objects[Ref("StatefulSet", "web", "shop")]["spec"]["replicas"] == 2
+    assert not heals_itself(site)
+    (paused,) = report.paused
+    assert f"{OTHER_PV} is not recovered" in paused
+    site.cluster.objects[holder]["spec"]["attachmentTickets"] = {}
+    report = site.run()
+    assert report.outcome is Outcome.RECOVERED, report.text()
+    assert heals_itself(site)
+    assert report.paused == []
+
+
+def test_self_healing_does_not_start_what_must_stay_down(fast_path: Path) -> None:
+    """VAR-006, FM-30, CLR-041"""
+    site = two_workloads(fast_path, scale_up=False)
+    report = site.run()
+    assert report.outcome is Outcome.RECOVERED, report.text()
+    assert not heals_itself(site)
+    assert site.cluster.objects[Ref("StatefulSet", "db", "shop")]["spec"]["replicas"] == 0
+    (paused,) = report.paused
+    assert "stays down, as scale_up: false asks" in paused

@@ -27,7 +27,8 @@ def decide_start(facts: ClusterFacts, volume: VolumeInput, settings: FlowSetting
         if wanted != 0 and not int(deep(workload, "status", "readyReplicas") or 0):
             return Wait(f"{ref} is ready", settings.long_wait_seconds, deep(workload, "status"))
     application = facts.application
-    if application is not None and mark_of(application, SELF_HEAL) and volume.scale_up:
+    # It would start every workload of its own, also one whose volume is not there yet (PIT-10).
+    if application is not None and mark_of(application, SELF_HEAL) and volume.scale_up and not facts.held_back:
         ref = Ref("Application", name_of(application), settings.gitops_namespace)
         body = {
             "metadata": {"annotations": {SELF_HEAL: None}},

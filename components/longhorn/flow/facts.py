@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from .interfaces import Cluster, ClusterError, Document, Ref, name_of
+from .marks import REPLICAS, SELF_HEAL, mark_of
 from .volumes import FlowSettings, VolumeInput, WorkloadKind
 
 __all__ = ["ClusterFacts", "claims_of", "deep", "finished", "mounts_claim", "observe", "uid"]
@@ -35,6 +36,8 @@ class ClusterFacts:
     """The ArgoCD Application that would undo a change of the workload."""
     bound_elsewhere: Document | None
     """The Longhorn Volume to which the claim is bound when that is another one."""
+    held_back: tuple[str, ...] = ()
+    """Other workloads of a paused Application that a recovery stopped and nobody has started again."""
 
 
 def observe(cluster: Cluster, volume: VolumeInput, settings: FlowSettings) -> ClusterFacts:
@@ -45,6 +48,7 @@ def observe(cluster: Cluster, volume: VolumeInput, settings: FlowSettings) -> Cl
     workload = workload_of(cluster, volume)
     bound_to = deep(claim, "spec", "volumeName") or ""
     attachments = cluster.list("VolumeAttachment")
+    application = _application(cluster, workload, settings)
     return ClusterFacts(
         claim=claim,
         pv=cluster.get(Ref("PersistentVolume", pv_name)),
@@ -60,10 +64,11 @@ def observe(cluster: Cluster, volume: VolumeInput, settings: FlowSettings) -> Cl
         share_managers=tuple(
             pod for pod in cluster.list("Pod", longhorn, f"longhorn.io/share-manager={pv_name}") if not finished(pod)
         ),
-        application=_application(cluster, workload, settings),
+        application=application,
         bound_elsewhere=(
             cluster.get(Ref("longhorn.Volume", bound_to, longhorn)) if bound_to not in {"", pv_name} else None
         ),
+        held_back=tuple(_held_back(cluster, workload)) if mark_of(application, SELF_HEAL) else (),
     )
 
 
@@ -123,13 +128,25 @@ def _owned(cluster: Cluster, pod: Document, workload: Document) -> bool:
     return False
 
 
-def _application(cluster: Cluster, workload: Document | None, settings: FlowSettings) -> Document | None:
-    """Find the Application that manages the workload: ArgoCD marks what it applies (LHR-019)."""
-    if workload is None:
-        return None
+def _application_name(workload: Document | None) -> str:
+    """Name the Application that manages a workload: ArgoCD marks what it applies (LHR-019)."""
     tracking = str((deep(workload, "metadata", "annotations") or {}).get("argocd.argoproj.io/tracking-id", ""))
     label = str((deep(workload, "metadata", "labels") or {}).get("app.kubernetes.io/instance", ""))
-    name = tracking.partition(":")[0] or label
+    return tracking.partition(":")[0] or label
+
+
+def _held_back(cluster: Cluster, workload: Document | None) -> Iterator[str]:
+    name = _application_name(workload)
+    for kind in WorkloadKind:
+        for other in cluster.list(kind.value):
+            stopped = mark_of(other, REPLICAS) and deep(other, "spec", "replicas") == 0
+            if stopped and _application_name(other) == name and uid(other) != uid(workload or {}):
+                yield f"{kind.value} {deep(other, 'metadata', 'namespace')}/{name_of(other)}"
+
+
+def _application(cluster: Cluster, workload: Document | None, settings: FlowSettings) -> Document | None:
+    """Read the Application that manages the workload."""
+    name = _application_name(workload)
     if not name:
         return None
     try:

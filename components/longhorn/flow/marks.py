@@ -8,7 +8,6 @@ from __future__ import annotations
 import uuid
 from typing import Final
 
-from .facts import deep
 from .interfaces import Document
 
 __all__ = [
@@ -37,7 +36,8 @@ _SPACE: Final = uuid.UUID("6b1d9a52-1c0b-5f0e-9d3c-0f6a7e2b4c11")
 
 def mark_of(document: Document | None, annotation: str) -> str:
     """Read a mark; empty when there is none."""
-    return str((deep(document, "metadata", "annotations") or {}).get(annotation, ""))
+    metadata = (document or {}).get("metadata") or {}
+    return str((metadata.get("annotations") or {}).get(annotation, ""))
 
 
 def device_uuid(pv_name: str, digest: str) -> str:

@@ -21,7 +21,7 @@ from .decide_stop import Source, decide_prepare, decide_quiet
 from .engine import ActionError, PhaseRunner
 from .facts import ClusterFacts, claims_of, observe, workload_of
 from .from_dump import disagreements
-from .interfaces import ClusterError, NodeError, Ref
+from .interfaces import ClusterError, NodeError, Ref, name_of
 from .journal import Evidence, Journal
 from .marks import COMPLETE, SELF_HEAL, SOURCE, mark_of
 from .node_tools import copy_into_device, nothing_mounted, probe_device
@@ -325,20 +325,23 @@ class Recovery:
         ]
 
     def _paused(self) -> list[str]:
-        """Name the automation that stays paused, because a volume behind it is not recovered (CLR-041)."""
-        paused = []
+        """Name the automation that stays paused, and what for (CLR-041)."""
+        reasons: dict[str, dict[bool, set[str]]] = {}
         for job in self._jobs:
             try:
-                application = self._facts(job).application
+                facts = self._facts(job)
             except ClusterError:
                 continue
-            if application is not None and mark_of(application, SELF_HEAL):
-                name = application["metadata"]["name"]
-                paused.append(
-                    f"self-healing of Application {name}: {job.volume.pv_name} is not recovered, and it would start "
-                    f"the workload; a later complete run resumes it"
-                )
-        return sorted(set(paused))
+            if facts.application is not None and mark_of(facts.application, SELF_HEAL):
+                own, reason = _why_paused(job, facts)
+                found = reasons.setdefault(name_of(facts.application), {True: set(), False: set()})
+                found[own].add(reason)
+        # What other volumes wait for is said once, by the volume itself where it is of this run.
+        return [
+            f"self-healing of Application {name}: {reason}"
+            for name, found in sorted(reasons.items())
+            for reason in sorted(found[True] or found[False])
+        ]
 
     def _not_found(self, job: _Job) -> str:
         volume, ranking = job.volume, job.ranking
@@ -350,3 +353,16 @@ class Recovery:
         return (
             f"{volume.pv_name}: no usable directory on {nodes} (likely unrecoverable, nothing was touched): {refused}"
         )
+
+
+def _why_paused(job: _Job, facts: ClusterFacts) -> tuple[bool, str]:
+    """Say why self-healing stays paused, and whether this volume is the reason."""
+    name = job.volume.pv_name
+    if job.report.error:
+        return True, f"{name} is not recovered, and it would start the workload; a later complete run resumes it"
+    if not job.volume.scale_up:
+        return True, f"the workload of {name} stays down, as scale_up: false asks; a run with scale_up: true resumes it"
+    if facts.held_back:
+        others = ", ".join(facts.held_back)
+        return False, f"it would start {others} too, which a recovery stopped; a complete run of its volumes resumes it"
+    return True, f"the workload of {name} is not ready yet; a later run resumes it"
