@@ -1,5 +1,6 @@
 """A home-automation gateway, whole."""
 
+import asyncio
 from collections.abc import Mapping
 from functools import partial
 from operator import attrgetter
@@ -17,8 +18,9 @@ from .gateway import Facts, Gateway, GatewayError
 from .hub import Identity
 from .preconditions import preconditions
 from .render import roles
+from .render_containers import secret_mark
 from .render_edge import AUTHORITY_FILE, VAULT_AUTHORITY, VAULT_SITE, authority_directory
-from .role import Role
+from .role import Role, SecretFile
 
 if TYPE_CHECKING:
     from .vault_ca import VaultAuthority
@@ -86,7 +88,10 @@ class CM5Gateway(pulumi.ComponentResource):
         device = found.found.apply(partial(_as_found, args))
         planned: pulumi.Output[dict[str, Role]] = device.apply(roles)
         states, secret_texts = dict[str, HostState](), dict[str, dict[str, pulumi.Output[str]]]()
-        for role, plan in roles(gateway).items():
+        described = roles(gateway)
+        for file in described["compose"].secret_files.values():
+            _make_marks(gateway.product, _secret_values(file, given))
+        for role, plan in described.items():
             secret_texts[role] = _contents(planned, role, plan, given)
             states[role] = HostState(
                 f"{name}.{role}",
@@ -210,10 +215,23 @@ def _contents(
     """Make the texts of a role's secret files, once the secrets and the device are known."""
     found: dict[str, pulumi.Output[str]] = {}
     for path, file in plan.secret_files.items():
-        values = pulumi.Output.all(**{name: pulumi.Output.secret(secrets[name]) for name in sorted(file.secrets)})
-        text: pulumi.Output[str] = pulumi.Output.all(planned, values).apply(partial(_written, role, path))
+        both = pulumi.Output.all(planned, _secret_values(file, secrets))
+        text: pulumi.Output[str] = both.apply(partial(_written, role, path))
         found[path] = pulumi.Output.unsecret(text) if file.public else text
     return found
+
+
+def _secret_values(file: SecretFile, secrets: Mapping[str, pulumi.Input[str]]) -> pulumi.Output[dict[str, str]]:
+    return pulumi.Output.all(**{name: pulumi.Output.secret(secrets[name]) for name in sorted(file.secrets)})
+
+
+def _make_marks(product: str, values: pulumi.Output[dict[str, str]]) -> pulumi.Output[list[str]]:
+    """Have the costly marks of secrets made while the device is asked: ``compose`` needs them next."""
+
+    async def made(known: dict[str, str]) -> list[str]:
+        return await asyncio.gather(*(asyncio.to_thread(secret_mark, product, *pair) for pair in known.items()))
+
+    return values.apply(made)
 
 
 def _written(role: str, path: str, known: tuple[Mapping[str, Role], Mapping[str, str]]) -> str:

@@ -1,5 +1,6 @@
 """Text of configuration files: templates for what nginx and its like read, serializers for the rest. Pure."""
 
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -86,7 +87,12 @@ def digest(*texts: str) -> str:
 
 def secret_digest(purpose: str, value: str) -> str:
     """Give a mark of a secret that may be seen: finding the secret by trying costs too much."""
-    return hashlib.scrypt(value.encode(), salt=purpose.encode(), dklen=8, **_SCRYPT).hex()
+    return _scrypt(purpose, value, **_SCRYPT)
+
+
+@functools.cache
+def _scrypt(purpose: str, value: str, **cost: int) -> str:
+    return hashlib.scrypt(value.encode(), salt=purpose.encode(), dklen=8, **cost).hex()
 
 
 def _put(content: Any, keys: list[str], value: str) -> dict[str, Any]:  # noqa: ANN401 - any document

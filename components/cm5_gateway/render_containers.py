@@ -12,7 +12,7 @@ from .gateway import Gateway
 from .render_edge import frontend_directory
 from .role import Role, SecretFile, shell
 
-__all__ = ["applied_file", "compose", "container", "host_service"]
+__all__ = ["applied_file", "compose", "container", "host_service", "secret_mark"]
 
 _APPLY: Final = """set -e
 docker compose --file "$1" pull --quiet
@@ -106,7 +106,7 @@ def compose(gateway: Gateway, configured: Mapping[str, Role]) -> Role:
     names = frozenset(secret for files in secrets.values() for file in files.values() for secret in file.secrets)
 
     def text(values: Mapping[str, str]) -> str:
-        digests = {secret: secret_digest(f"{gateway.product}/{secret}", values[secret]) for secret in names}
+        digests = {secret: secret_mark(gateway.product, secret, values[secret]) for secret in names}
         read = {
             name: sorted({secret for file in files.values() for secret in file.secrets})
             for name, files in secrets.items()
@@ -132,6 +132,11 @@ def compose(gateway: Gateway, configured: Mapping[str, Role]) -> Role:
         ),
         secret_files={path: SecretFile(names, text, public=True)} if names else {},
     )
+
+
+def secret_mark(product: str, secret: str, value: str) -> str:
+    """Give the mark of a secret that containers read. It is costly, and made once."""
+    return secret_digest(f"{product}/{secret}", value)
 
 
 def _mark(role: Role) -> str:
