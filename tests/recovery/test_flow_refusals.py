@@ -212,3 +212,20 @@ def test_self_healing_does_not_start_what_must_stay_down(fast_path: Path) -> Non
     assert site.cluster.objects[Ref("StatefulSet", "db", "shop")]["spec"]["replicas"] == 0
     (paused,) = report.paused
     assert "stays down, as scale_up: false asks" in paused
+
+
+def test_a_claim_that_goes_later_keeps_its_finalizers_until_nobody_uses_it(fast_path: Path) -> None:
+    """INV-005: somebody deletes the claim of a recovered volume, whose workload runs, and the run is made again."""
+    site = make_site(fast_path)
+    assert site.run().outcome is Outcome.RECOVERED
+    claim = site.cluster.objects[CLAIM]["metadata"]
+    claim |= {"deletionTimestamp": "2026-01-02T00:00:00+00:00", "finalizers": ["kubernetes.io/pvc-protection"]}
+    site.cluster.mutations.clear()
+    report = site.run()
+    assert report.outcome is Outcome.RECOVERED, report.text()
+    steps = [step.partition(" {")[0] for step in site.cluster.mutations]
+    stopped, freed = steps.index("patch StatefulSet shop/web"), steps.index(f"patch {CLAIM}")
+    assert stopped < freed
+    assert site.cluster.objects[Ref("StatefulSet", "web", "shop")]["spec"]["replicas"] == 2
+    assert site.cluster.objects[CLAIM]["spec"]["volumeName"] == PV
+    assert site.devices[PV].formats == 1

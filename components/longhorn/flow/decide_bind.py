@@ -31,10 +31,17 @@ def decide_bind(
 ) -> Step:
     """Bring both into being and bound; ``dumped`` are PersistentVolume and claim of the last dump, if there is one."""
     return (
-        strip_terminating(facts, settings)
+        _free(facts, volume, settings)
         or _pv(facts, volume, settings, dumped[0])
         or _claim(facts, volume, settings, dumped[1])
     )
+
+
+def _free(facts: ClusterFacts, volume: VolumeInput, settings: FlowSettings) -> Step | None:
+    """Let go what is being deleted, once nothing uses it: a claim may have been deleted long after the recovery."""
+    if not any(deep(item, "metadata", "deletionTimestamp") for item in (facts.pv, facts.claim)):
+        return None
+    return scale_down(facts, volume, settings) or strip_terminating(facts, settings)
 
 
 def _pv(facts: ClusterFacts, volume: VolumeInput, settings: FlowSettings, dumped: Document | None) -> Step | None:
