@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from cli import cm5, notes, recover
-from cli.errors import CommandError
+from cli.errors import CommandError, InputError
 from cli.options import JsonOption, StackOption
 from cli.reporting import report
 from sandbox.errors import SandboxError
@@ -37,7 +37,10 @@ host_key_app = typer.Typer(help="The keys of machines that are reached over SSH.
 app.add_typer(host_key_app, name="host-key")
 
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-OnlyOption = Annotated[str | None, typer.Option("--only", metavar="SECTION", help="Only this section of the stack.")]
+OnlyOption = Annotated[
+    list[str] | None,
+    typer.Option("--only", metavar="SECTION", help="One section alone; what it needs must be there already."),
+]
 AdoptOption = Annotated[
     Path | None, typer.Option("--adopt", metavar="FILE", help="Take over the objects of an import file.")
 ]
@@ -59,7 +62,7 @@ def up(
 
     chosen = stacks.select(stack)
     adopted = read_import_file(chosen, adopt) if adopt else []
-    raise typer.Exit(lifecycle.up(chosen, only, context.args, yes=yes, adopted=adopted, report=report))
+    raise typer.Exit(lifecycle.up(chosen, _section(only), context.args, yes=yes, adopted=adopted, report=report))
 
 
 @app.command(context_settings=_FORWARD)
@@ -68,7 +71,7 @@ def preview(context: typer.Context, stack: StackOption = None, only: OnlyOption 
     from cli import lifecycle
     from cli import stack as stacks
 
-    raise typer.Exit(lifecycle.preview(stacks.select(stack), only, context.args, report=report))
+    raise typer.Exit(lifecycle.preview(stacks.select(stack), _section(only), context.args, report=report))
 
 
 @app.command(context_settings=_FORWARD)
@@ -77,7 +80,7 @@ def destroy(context: typer.Context, stack: StackOption = None, only: OnlyOption 
     from cli import lifecycle
     from cli import stack as stacks
 
-    raise typer.Exit(lifecycle.destroy(stacks.select(stack), only, context.args, yes=yes, report=report))
+    raise typer.Exit(lifecycle.destroy(stacks.select(stack), _section(only), context.args, yes=yes, report=report))
 
 
 @app.command()
@@ -286,6 +289,13 @@ def config_reference() -> None:
     from stacks.settings.reference import reference
 
     typer.echo(reference(), nl=False)
+
+
+def _section(only: list[str] | None) -> str | None:
+    """Return the section that was named. Raises InputError for two: the last would silently be the only one."""
+    if only and len(only) > 1:
+        raise InputError(f"--only is given {len(only)} times ({', '.join(only)}): name one section at a time")
+    return only[0] if only else None
 
 
 def main() -> None:

@@ -141,3 +141,12 @@ def test_a_state_directory_that_cannot_be_made(factory: CommandLine, monkeypatch
     outcome = factory("sandbox", "status")
     assert outcome.status == 1
     assert "set FACTORY_CACHE and FACTORY_STATE elsewhere" in outcome.err
+
+
+@pytest.mark.parametrize("command", ["up", "preview", "destroy"])
+def test_two_sections_at_once(factory: CommandLine, command: str) -> None:
+    """The last would silently be the only one."""
+    (factory.root / "Pulumi.sandbox.yaml").touch()
+    outcome = factory(command, "--only", "hosts", "--only", "apps")
+    assert (outcome.status, outcome.out) == (2, "")
+    assert "--only is given 2 times (hosts, apps)" in outcome.err
