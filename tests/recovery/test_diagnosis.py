@@ -13,7 +13,7 @@ from components.host.transport_local import LocalTransport
 from components.longhorn.flow import teardown as removal
 from components.longhorn.flow.diagnosis import ControlPlaneFacts, Level, State, capture, diagnose
 from components.longhorn.flow.escalate import EscalationError, escalate, reinstall_steps
-from components.longhorn.flow.interfaces import KINDS, Cluster, Completed, Node, NodeError, Ref
+from components.longhorn.flow.interfaces import KINDS, Cluster, ClusterError, Completed, Node, NodeError, Ref
 from components.longhorn.flow.inventory import Inventory, InventoryError, take_inventory
 from components.longhorn.flow.journal import Evidence
 from components.longhorn.flow.steps import StopError
@@ -361,6 +361,37 @@ def test_managers_are_gone_before_any_object_is_touched(plane: Plane) -> None:
     first = next(i for i, step in enumerate(plane.cluster.mutations) if "finalizers" in step)
     assert plane.cluster.mutations[:first] == [f"delete DaemonSet {NAMESPACE}/longhorn-manager"]
     assert not any(step.startswith("delete Longhorn") for step in plane.cluster.mutations)
+
+
+def test_the_webhooks_go_with_the_managers_that_answered_them(plane: Plane) -> None:
+    """LHP-042, LHP-050: they fail closed, and nothing of Longhorn could be changed any more."""
+    broken(plane)
+    validator = Ref("ValidatingWebhookConfiguration", "longhorn-webhook-validator")
+    mutator = Ref("MutatingWebhookConfiguration", "longhorn-webhook-mutator")
+    stranger = Ref("ValidatingWebhookConfiguration", "somebody-else")
+    for ref in (validator, mutator, stranger):
+        plane.cluster.add(ref, {})
+    patch = plane.cluster.patch
+
+    def asked(ref: Ref, body: Any, subresource: str = "") -> Any:
+        if ref.kind.startswith("longhorn.") and {validator, mutator} & plane.cluster.objects.keys():
+            raise ClusterError(500, 'failed calling webhook "validator.longhorn.io": no endpoints available')
+        return patch(ref, body, subresource)
+
+    plane.cluster.patch = asked  # type: ignore[method-assign]
+    remove(plane)
+    assert plane.cluster.get(Ref("Namespace", NAMESPACE)) is None
+    assert plane.cluster.get(stranger) is not None
+    assert plane.cluster.mutations[:3] == [f"delete DaemonSet {NAMESPACE}/longhorn-manager"] + [
+        f"delete {ref}" for ref in (validator, mutator)
+    ]
+
+
+def test_every_kind_of_longhorn_s_is_known() -> None:
+    """LHP-042, DEF-22: those of its release 1.9; one that is missing would keep the namespace for ever."""
+    known = {kind.removeprefix("longhorn.") for kind in KINDS if kind.startswith("longhorn.")}
+    assert {"EngineImage", "InstanceManager", "ShareManager", "Snapshot", "Node", "Setting", "Volume"} <= known
+    assert len(known) == 22
 
 
 def test_managers_that_stay_stop_the_teardown(plane: Plane) -> None:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from .facts import deep, finished
-from .interfaces import CSI_DRIVER, CSI_SOCKET, Cluster, ClusterError, Document, Node, NodeError, Ref, name_of
+from .interfaces import CSI_DRIVER, CSI_SOCKET, KINDS, Cluster, ClusterError, Document, Node, NodeError, Ref, name_of
 from .node_tools import script
 from .volumes import FlowSettings
 
@@ -279,9 +279,9 @@ def _addresses(endpoints: Document) -> bool:
 
 def _held(cluster: Cluster, namespace: str) -> int:
     held = 0
-    for kind in ("Volume", "Engine", "Replica", "Setting", "Node", "VolumeAttachment", "Orphan"):
+    for kind in (kind for kind in KINDS if kind.startswith("longhorn.")):
         try:
-            objects = cluster.list(f"longhorn.{kind}", namespace)
+            objects = cluster.list(kind, namespace)
         except ClusterError as error:
             if error.missing:
                 continue

@@ -58,6 +58,7 @@ class Kind:
         return f"{root}{middle}/{self.plural}" + (f"/{name}" if name else "")
 
 
+_ADMISSION: Final = "admissionregistration.k8s.io/v1"
 _LONGHORN: Final = "longhorn.io/v1beta2"
 _LONGHORN_KINDS: Final = {
     "Volume": "volumes",
@@ -72,7 +73,18 @@ _LONGHORN_KINDS: Final = {
     "BackingImage": "backingimages",
     "Orphan": "orphans",
     "VolumeAttachment": "volumeattachments",
+    "EngineImage": "engineimages",
+    "InstanceManager": "instancemanagers",
+    "ShareManager": "sharemanagers",
+    "Snapshot": "snapshots",
+    "BackingImageManager": "backingimagemanagers",
+    "BackingImageDataSource": "backingimagedatasources",
+    "BackupBackingImage": "backupbackingimages",
+    "SystemBackup": "systembackups",
+    "SystemRestore": "systemrestores",
+    "SupportBundle": "supportbundles",
 }
+"""All of the API group: an object of any of them can hold the namespace by its finalizer (LHP-042)."""
 
 KINDS: Final[Mapping[str, Kind]] = {
     **{
@@ -92,6 +104,8 @@ KINDS: Final[Mapping[str, Kind]] = {
             Kind("storage.k8s.io/v1", "VolumeAttachment", "volumeattachments", namespaced=False),
             Kind("argoproj.io/v1alpha1", "Application", "applications"),
             Kind("helm.cattle.io/v1", "HelmChart", "helmcharts"),
+            Kind(_ADMISSION, "ValidatingWebhookConfiguration", "validatingwebhookconfigurations", namespaced=False),
+            Kind(_ADMISSION, "MutatingWebhookConfiguration", "mutatingwebhookconfigurations", namespaced=False),
         )
     },
     **{f"longhorn.{kind}": Kind(_LONGHORN, kind, plural) for kind, plural in _LONGHORN_KINDS.items()},

@@ -25,6 +25,11 @@ __all__ = ["TeardownFacts", "capture_teardown", "decide_teardown", "teardown", "
 
 _WAIT_SECONDS: Final = 300.0
 _CHART: Final = Ref("HelmChart", "longhorn-install", "kube-system")
+_WEBHOOKS: Final = (
+    Ref("ValidatingWebhookConfiguration", "longhorn-webhook-validator"),
+    Ref("MutatingWebhookConfiguration", "longhorn-webhook-mutator"),
+)
+"""The managers serve them: without one, the API server refuses every change of Longhorn's objects."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,7 @@ class TeardownFacts:
     """Longhorn's objects, of every kind, that have finalizers."""
     deleting_confirmed: bool
     """Longhorn's setting that lets an uninstall delete volumes (GLK-021)."""
+    webhooks: tuple[tuple[Ref, Document], ...] = ()
 
 
 def capture_teardown(cluster: Cluster, settings: FlowSettings) -> TeardownFacts:
@@ -62,6 +68,7 @@ def capture_teardown(cluster: Cluster, settings: FlowSettings) -> TeardownFacts:
         chart=chart,
         held=tuple(held),
         deleting_confirmed=flag.get("value") == "true",
+        webhooks=tuple((ref, found) for ref in _WEBHOOKS if (found := cluster.get(ref)) is not None),
     )
 
 
@@ -92,6 +99,8 @@ def _stop_managers(facts: TeardownFacts, settings: FlowSettings) -> Step | None:
 
 
 def _remove(facts: TeardownFacts, settings: FlowSettings) -> Step:
+    for ref, present in facts.webhooks:
+        return Act(f"delete {ref}, which no manager answers any more", Delete(ref, uid(present)), destructive=True)
     for ref in facts.held:
         # By merge patch: a JSON patch fails where the field is absent (DEF-22).
         body = {"metadata": {"finalizers": None}}
