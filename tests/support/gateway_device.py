@@ -51,7 +51,11 @@ from components.host import FactoryProvider
 
 given = json.loads(os.environ["VALUES"])
 secrets = {{name: pulumi.Output.secret(value) for name, value in given["secrets"].items()}}
-opts = pulumi.ResourceOptions(providers=[FactoryProvider("factory"), pulumi_command.Provider("command")])
+providers = [FactoryProvider("factory"), pulumi_command.Provider("command")]
+if given["vault"]:
+    import pulumi_vault
+    providers.append(pulumi_vault.Provider("vault", **given["vault"]))
+opts = pulumi.ResourceOptions(providers=providers)
 gateway = CM5Gateway("cabin", CM5GatewayArgs.model_validate(given["args"]), secrets=secrets, opts=opts)
 pulumi.export("cm5", gateway.outputs())
 """
@@ -65,6 +69,8 @@ class Device:
     program: Program
     signing_key: str
     secrets: dict[str, str] = field(default_factory=lambda: dict(SECRETS))
+    vault: dict[str, str] = field(default_factory=dict)
+    """How the program reaches a Vault, if it shall."""
 
     def args(self, **changes: Any) -> dict[str, Any]:
         """Describe the gateway; a keyword changes a section in depth."""
@@ -93,7 +99,8 @@ class Device:
 
     def values(self, **changes: Any) -> dict[str, Any]:
         """Write what the program is given."""
-        return {"args": self.args(**changes), "secrets": {**self.secrets, "private_key": self.machine.keys.private_key}}
+        secrets = {**self.secrets, "private_key": self.machine.keys.private_key}
+        return {"args": self.args(**changes), "secrets": secrets, "vault": self.vault}
 
     def up(self, **changes: Any) -> None:
         """Refresh and update."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -14,6 +15,7 @@ from cryptography.x509.verification import PolicyBuilder, Store
 
 from sandbox import Endpoints
 from tests.support.gateway import GATEWAY, merged
+from tests.support.gateway_device import Device
 from tests.support.plugin_program import Program
 from toolchain.paths import ROOT
 
@@ -70,18 +72,22 @@ class Site:
 
 
 @pytest.fixture
-def site(sandbox: Endpoints, tmp_path: Path) -> Iterator[Site]:
-    if sandbox.ssh is None:
-        pytest.skip("the sandbox has no host here: needs an OpenSSH server on this machine")
+def vault_login(sandbox: Endpoints, tmp_path: Path) -> dict[str, str]:
+    """The inputs of the provider for the sandbox's Vault."""
     trust = tmp_path / "vault.pem"
     trust.write_text(sandbox.vault.ca_cert_pem)
+    return {"address": sandbox.vault.address, "token": sandbox.vault.root_token, "ca_cert_file": str(trust)}
+
+
+@pytest.fixture
+def site(sandbox: Endpoints, vault: httpx.Client, vault_login: dict[str, str], tmp_path: Path) -> Iterator[Site]:
+    if sandbox.ssh is None:
+        pytest.skip("the sandbox has no host here: needs an OpenSSH server on this machine")
     program = Program.write(tmp_path / "project", PROGRAM, plugins=["factory-host"])
     connection = {**sandbox.ssh.model_dump(), "ssh_config": None, "sudo": "none"}
     args = merged(GATEWAY, {"connection": connection, "lan": {"address": "10.20.0.14"}, "local_ca": LOCAL_CA})
-    vault = {"address": sandbox.vault.address, "token": sandbox.vault.root_token, "ca_cert_file": str(trust)}
-    made = Site(program, {"args": args, "vault": vault}, Path(sandbox.ssh.root))
-    yield made
-    program.run("destroy", "--yes", "--run-program", values=made.values())
+    yield Site(program, {"args": args, "vault": vault_login}, Path(sandbox.ssh.root))
+    vault.delete("sys/mounts/pki-cabin").raise_for_status()
 
 
 def test_what_vault_issues_reaches_the_host_and_is_renewed_in_time(site: Site) -> None:
@@ -103,3 +109,19 @@ def test_what_vault_issues_reaches_the_host_and_is_renewed_in_time(site: Site) -
     states = [file.read_text() for file in (site.program.folder / "state").rglob("*") if file.is_file()]
     assert any("authority.certificate" in state for state in states)
     assert not any("PRIVATE KEY" in state for state in states)
+
+
+@pytest.mark.long
+def test_a_whole_gateway_has_its_authority_in_vault(bare: Device, vault_login: dict[str, str], tmp_path: Path) -> None:
+    """CM5-178, CM5-183, CM5-228, CM5-268: every role, and a client of the house that has the exported certificate."""
+    bare.vault, keeper = vault_login, {"local_ca": {"keeper": "vault"}}
+    bare.up(**keeper)
+    assert bare.failed_checks(**keeper) == {}
+    authority = tmp_path / "authority.pem"
+    authority.write_text(bare.outputs()["local_ca_certificate"])
+    here = bare.machine.site.address
+    asked = ["--cacert", str(authority), "--resolve", f"cabin.local:443:{here}", "https://cabin.local/"]
+    assert bare.machine.site.in_house("curl", "--silent", *asked).stdout == "the pages of 2.1.0\n"
+    assert not bare.machine.path("/opt/data/authority/ca.key").exists()
+    bare.program.unchanged(**bare.values(**keeper))
+    bare.program.run("destroy", "--yes", "--run-program", values=bare.values(**keeper))
