@@ -265,3 +265,14 @@ class TestOldContract:
         tool = fast_path / "merge-longhorn-layers.py"
         shutil.copyfile(single_file, tool)
         assert "100% — done." in run(tool, source, fast_path / "image", check=True).stdout
+
+
+@pytest.mark.usefixtures("nobody_else")
+def test_an_image_that_lost_zeros_at_its_end_does_not_equal_its_manifest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = tmp_path / "image"
+    assert main(["merge", str(make_replica(tmp_path / NAME, "AB" + "." * 30)), str(image)]) == Status.RECOVERED
+    os.truncate(image, 9 * BLOCK)
+    assert main(["verify", "--no-fsck", str(image)]) == Status.DAMAGED
+    assert "is not the image that its manifest describes" in capsys.readouterr().err
