@@ -2,7 +2,7 @@
 
 The engine starts eight Python processes in a run: the language host, the program, the policy pack, the provider
 plugins. Most of what each does is to import Pulumi's SDK and gRPC. So the command line starts a process that does it
-once, while the engine itself still starts, and each of the others becomes a fork of it:
+once, while it still checks the stack itself, and each of the others becomes a fork of it:
 
 - :mod:`.owner` is the command line's side: it starts the server, and ends it with the run.
 - :mod:`.server` waits on a socket, and forks for each request.
