@@ -39,11 +39,11 @@ class Blocks:
     def extents(self) -> Iterator[Range]:
         return ((n * BLOCK, (n + 1) * BLOCK) for n, block in enumerate(self.row) if block != ".")
 
-    def expect(self, offset: int, length: int) -> None:
-        pass
-
     def read(self, offset: int, length: int) -> bytes:
         return content(self.row)[offset : offset + length]
+
+    def fill(self, offset: int, buffer: memoryview) -> None:
+        buffer[:] = self.read(offset, len(buffer)).ljust(len(buffer), b"\0")
 
 
 def test_synthetic_layers_make_a_volume() -> None:

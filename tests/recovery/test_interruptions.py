@@ -22,9 +22,11 @@ from components.longhorn.recovery import (
     RefusedError,
     Status,
     copying,
+    disk,
     inspect,
     merge,
     read_replica,
+    reading,
     target,
 )
 from components.longhorn.recovery.extents import LayerFile
@@ -80,7 +82,8 @@ class KillerAtCheckpoint(Killer):
 
 @pytest.fixture(autouse=True)
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Checkpoints after every few blocks, where a real run has them after 256 MiB."""
+    """Loads of a few blocks and as many checkpoints, where a real run has them of 1 MiB and after 256 MiB."""
+    monkeypatch.setattr(reading, "LOAD_BYTES", 5 * BLOCK)
     monkeypatch.setattr(copying, "CHECKPOINT_BYTES", 7 * BLOCK)
 
 
@@ -262,14 +265,14 @@ def test_a_full_disk_is_told_before_and_survived_after(
 @pytest.fixture
 def broken(monkeypatch: pytest.MonkeyPatch) -> range:
     """Two blocks of the root cannot be read."""
-    bad, real = range(100 * BLOCK, 102 * BLOCK), LayerFile.read
+    bad, real = range(100 * BLOCK, 102 * BLOCK), LayerFile.fill
 
-    def read(self: LayerFile, offset: int, length: int) -> bytes:
-        if "snap" in self.path.name and offset < bad.stop and offset + length > bad.start:
+    def fill(self: LayerFile, offset: int, buffer: memoryview) -> None:
+        if "snap" in self.path.name and offset < bad.stop and offset + len(buffer) > bad.start:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
-        return real(self, offset, length)
+        real(self, offset, buffer)
 
-    monkeypatch.setattr(LayerFile, "read", read)
+    monkeypatch.setattr(LayerFile, "fill", fill)
     return bad
 
 
@@ -330,12 +333,12 @@ def test_the_whole_image_is_hashed_when_asked(source: Path, fast_path: Path) -> 
 
 
 def test_a_bad_disk_under_the_image_is_noticed(source: Path, fast_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = target.FileTarget.read
+    def worn(fd: int, offset: int, buffer: memoryview, size: int) -> None:
+        disk.fill(fd, offset, buffer, size)
+        if offset <= 40 * BLOCK < offset + len(buffer):
+            buffer[40 * BLOCK - offset + 1234] ^= 1
 
-    def worn(self: target.FileTarget, offset: int, length: int) -> bytes:
-        return bytes(length) if offset == 40 * BLOCK else real(self, offset, length)
-
-    monkeypatch.setattr(target.FileTarget, "read", worn)
+    monkeypatch.setattr("components.longhorn.recovery.target.fill", worn)
     with pytest.raises(RecoveryError) as caught:
         merge(source, fast_path / "image")
     assert (caught.value.code, caught.value.status) == ("image-differs", Status.DAMAGED)

@@ -8,18 +8,18 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 
-from .digest import ContentDigest, data_runs
+from .digest import ContentDigest
 from .errors import CancelledError
-from .hashing import Hasher
 from .journal import Checkpoint
 from .manifest import Content, Unreadable
 from .metadata import BLOCK
 from .observer import Observer, Progress
 from .plan import Plan
-from .readback import ahead, read_back
+from .readback import read_back
+from .reading import Load, read_ahead
 from .target import Target
 from .union import Segment
-from .volume import ReadFailedError, Volume, chunks
+from .volume import ReadFailedError, Volume
 
 CHECKPOINT_BYTES = 256 << 20
 """So much is copied between two checkpoints."""
@@ -53,13 +53,15 @@ class Copy:
         self._options = options
         self._observer = observer
         self._reached = reached
-        self._hasher = Hasher(ContentDigest(stream=options.stream_sha256))
+        self._digest = ContentDigest(stream=options.stream_sha256)
         self._resumed = ContentDigest()
         self._start = 0
+        self._writer = ThreadPoolExecutor(1)
         self._syncer = ThreadPoolExecutor(1)
         self._syncing: Future[None] | None = None
         self._since_checkpoint = 0
         self._done = 0
+        self._failed: dict[Segment, list[Unreadable]] = {}
         self.unreadable: list[Unreadable] = []
 
     def resume(self, checkpoint: Checkpoint) -> int:
@@ -69,16 +71,11 @@ class Copy:
         """
         if checkpoint.position == 0:
             return 0
-        self._target.forget()
-        ranges = self._target.ranges(0, checkpoint.position)
-        for offset, content in read_back(self._target, ranges, checkpoint.position, self._observer):
-            self._hasher.add(offset, content, data_runs(content))
-        if self._hasher.snapshot().result() == checkpoint.digest:
+        if self._read_back(self._digest, 0, checkpoint.position) == checkpoint.digest:
             self.unreadable = list(checkpoint.unreadable)
-            self._resumed, self._start = self._hasher.copy(), checkpoint.position
+            self._resumed, self._start = self._digest.copy(), checkpoint.position
             return checkpoint.position
-        self._hasher.close()
-        self._hasher = Hasher(ContentDigest(stream=self._options.stream_sha256))
+        self._digest = ContentDigest(stream=self._options.stream_sha256)
         self._target.clear()
         return 0
 
@@ -88,69 +85,83 @@ class Copy:
         Raises ReadFailedError, OSError of the target, and CancelledError after a last checkpoint.
         """
         throttle = _Throttle(self._options.rate)
-        for segment, begin, end in ahead(self._pieces(start), lambda s, b, e: self._volume.expect(s.owners, b, e)):
-            if self._observer.cancelled():
-                self._checkpoint(begin, wait=True)
-                raise CancelledError("cancelled", f"stopped at {begin} of {self._plan.volume_size} bytes")
-            self._piece(segment, begin, end)
-            self._done += end - begin
-            self._observer.progress(Progress("copy", self._done, self._plan.total, end))
-            throttle.pause(end - begin)
-        self._target.finish(self._plan.volume_size)
-        self._checkpoint(self._plan.volume_size, wait=True)
-        sha256, stream, data_bytes = self._hasher.finish(self._plan.volume_size)
-        return Content(sha256, data_bytes, stream)
+        size = self._plan.volume_size
+        with closing(read_ahead(self._wanted(start), self._fill)) as loads:
+            for load in loads:
+                begin, end = load.pieces[0].segment.start, load.pieces[-1].segment.end
+                if self._observer.cancelled():
+                    self._checkpoint(begin, wait=True)
+                    raise CancelledError("cancelled", f"stopped at {begin} of {size} bytes")
+                copied = self._copy(load)
+                self._done += copied
+                self._observer.progress(Progress("copy", self._done, self._plan.total, end))
+                self._since_checkpoint += copied
+                if self._since_checkpoint >= CHECKPOINT_BYTES:
+                    self._checkpoint(end)
+                throttle.pause(copied)
+        self._target.finish(size)
+        self._checkpoint(size, wait=True)
+        return Content(self._digest.content(), self._digest.data_bytes, self._digest.stream(size))
 
     def prove(self) -> str:
         """Return the digest of what is on the target, read from the disk and not from the cache.
 
         What `resume` has read back is not read again.
         """
-        size = self._plan.volume_size
-        self._target.forget()
-        with closing(Hasher(self._resumed)) as hasher:
-            ranges = self._target.ranges(self._start, size)
-            for offset, content in read_back(self._target, ranges, size, self._observer):
-                hasher.add(offset, content, data_runs(content))
-            return hasher.finish(size)[0]
+        return self._read_back(self._resumed, self._start, self._plan.volume_size)
 
     def close(self) -> None:
         """End the threads."""
+        self._writer.shutdown()
         self._syncer.shutdown()
-        self._hasher.close()
 
-    def _pieces(self, start: int) -> Iterator[tuple[Segment, int, int]]:
+    def _read_back(self, digest: ContentDigest, start: int, until: int) -> str:
+        with self._target.written() as fill:
+            return read_back(digest, fill, self._target.ranges(start, until), until, self._observer)
+
+    def _wanted(self, start: int) -> Iterator[Segment]:
         for segment in self._volume.segments():
             self._done += max(min(segment.end, start) - segment.start, 0)
-            for begin, end in chunks(iter([(max(segment.start, start), segment.end)])):
-                yield segment, begin, end
+            yield segment._replace(start=max(segment.start, start))
 
-    def _piece(self, segment: Segment, begin: int, end: int) -> None:
+    def _fill(self, segment: Segment, content: memoryview) -> None:
+        """Read, in a thread."""
         try:
-            content = self._volume.content(segment.owners, begin, end)
+            self._volume.fill(segment.owners, segment.start, content)
         except ReadFailedError:
             if not self._options.zero_unreadable:
                 raise
-            content = self._salvage(segment, begin, end)
-        runs = data_runs(content)
-        self._hasher.add(begin, content, runs)
-        view = memoryview(content)
-        for first, last in runs:
-            self._target.write(begin + first, view[first:last])
-        self._since_checkpoint += end - begin
-        if self._since_checkpoint >= CHECKPOINT_BYTES:
-            self._checkpoint(end)
+            self._failed[segment] = list(self._salvaged(segment, content))
 
-    def _salvage(self, segment: Segment, begin: int, end: int) -> bytes:
-        """Read block by block, and note what cannot be read."""
-        return b"".join(self._block(segment, at) for at in range(begin, end, BLOCK))
+    def _salvaged(self, segment: Segment, content: memoryview) -> Iterator[Unreadable]:
+        """Read block by block; what cannot be read is zeros, and told."""
+        for at in range(0, segment.length, BLOCK):
+            failed = self._block(segment, segment.start + at, content[at : at + BLOCK])
+            if failed:
+                yield failed
 
-    def _block(self, segment: Segment, at: int) -> bytes:
+    def _block(self, segment: Segment, at: int, content: memoryview) -> Unreadable | None:
         try:
-            return self._volume.content(segment.owners, at, at + BLOCK)
+            self._volume.fill(segment.owners, at, content)
         except ReadFailedError as error:
-            self._note(Unreadable(self._plan.layers[error.layer].name, at, BLOCK, error.strerror or str(error)))
-            return bytes(BLOCK)
+            content[:] = bytes(BLOCK)
+            return Unreadable(self._plan.layers[error.layer].name, at, BLOCK, error.strerror or str(error))
+        return None
+
+    def _copy(self, load: Load) -> int:
+        """Write in a thread, and hash meanwhile; return how many bytes it was."""
+        writing = self._writer.submit(self._write, load)
+        self._digest.add(load.frames)
+        for segment, *_ in load.pieces:
+            for unreadable in self._failed.pop(segment, ()):
+                self._note(unreadable)
+        writing.result()
+        return sum(piece.segment.length for piece in load.pieces)
+
+    def _write(self, load: Load) -> None:
+        for segment, content, runs in load.pieces:
+            for first, last in runs:
+                self._target.write(segment.start + first, content[first:last])
 
     def _note(self, piece: Unreadable) -> None:
         last = self.unreadable[-1] if self.unreadable else None
@@ -167,21 +178,14 @@ class Copy:
             self._syncing.result()
         self._since_checkpoint = 0
         self._syncing = self._syncer.submit(
-            self._sync, self._reached, position, self._hasher.snapshot(), tuple(self.unreadable)
+            self._sync, self._reached, Checkpoint(position, self._digest.content(), tuple(self.unreadable))
         )
         if wait:
             self._syncing.result()
 
-    def _sync(
-        self,
-        reached: Callable[[Checkpoint], None],
-        position: int,
-        digest: Future[str],
-        unreadable: tuple[Unreadable, ...],
-    ) -> None:
-        known = digest.result()
+    def _sync(self, reached: Callable[[Checkpoint], None], checkpoint: Checkpoint) -> None:
         self._target.sync()
-        reached(Checkpoint(position, known, unreadable))
+        reached(checkpoint)
 
 
 class _Throttle:

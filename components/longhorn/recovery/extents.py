@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
+from .disk import fill, past_the_cache
 from .errors import DamagedError, RecoveryError
 from .metadata import BLOCK
 
@@ -29,7 +30,6 @@ _HEADER = struct.Struct("=QQLLLL")
 _EXTENT = struct.Struct("=QQQQQLLLL")
 _BATCH = 512
 """Extents per question."""
-_READAHEAD = 128 << 10
 _NOT_OFFERED = {errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL, errno.ENOSYS, errno.EBADR, errno.EPERM, errno.EACCES}
 _SLACK = 64 * BLOCK
 """Metadata blocks that may be counted to a file beyond its data, in bytes."""
@@ -50,12 +50,12 @@ class LayerSource(Protocol):
         """Return the ranges that the layer owns, ascending, in whole blocks."""
         ...
 
-    def expect(self, offset: int, length: int) -> None:
-        """Begin to read these bytes, if that is possible without waiting."""
-        ...
-
     def read(self, offset: int, length: int) -> bytes:
         """Return exactly these bytes. Raises OSError."""
+        ...
+
+    def fill(self, offset: int, buffer: memoryview) -> None:
+        """Fill whole blocks with what lies at `offset`, and with zeros beyond the end. Raises OSError."""
         ...
 
 
@@ -107,11 +107,21 @@ class LayerFile:
 
     def read(self, offset: int, length: int) -> bytes:
         """Return exactly these bytes. Raises OSError, also when the file ends before."""
-        return read_at(self._fd, offset, length)
+        content = os.pread(self._fd, length, offset)
+        while len(content) < length:
+            more = os.pread(self._fd, length - len(content), offset + len(content))
+            if not more:
+                raise OSError(errno.EIO, f"ends at {offset + len(content)}, before {offset + length}")
+            content += more
+        return content
 
-    def expect(self, offset: int, length: int) -> None:
-        """Tell the kernel that these bytes are read soon: its own readahead stops at every hole."""
-        expect(self._fd, offset, length)
+    def fill(self, offset: int, buffer: memoryview) -> None:
+        """Fill whole blocks, with zeros beyond the end. Raises OSError, also when the file is shorter than it was."""
+        fill(self._fd, offset, buffer, self.size)
+
+    def past_the_cache(self) -> None:
+        """Fill from the disk from now on; the memory that is filled begins with a page."""
+        past_the_cache(self._fd)
 
     def changed(self) -> bool:
         """Whether the file is another than when it was opened (LHR-046)."""
@@ -185,25 +195,6 @@ class LayerFile:
                 raise
             end = min(os.lseek(self._fd, start, os.SEEK_HOLE), self.size)
             yield start, end
-
-
-def read_at(fd: int, offset: int, length: int) -> bytes:
-    """Return exactly these bytes of an open file. Raises OSError, also when it ends before."""
-    content = os.pread(fd, length, offset)
-    while len(content) < length:
-        more = os.pread(fd, length - len(content), offset + len(content))
-        if not more:
-            raise OSError(errno.EIO, f"ends at {offset + len(content)}, before {offset + length}")
-        content += more
-    return content
-
-
-def expect(fd: int, offset: int, length: int) -> None:
-    """Have the kernel read these bytes of an open file in the background."""
-    if hasattr(os, "posix_fadvise"):
-        # It takes no more than this for one request.
-        for at in range(offset, offset + length, _READAHEAD):
-            os.posix_fadvise(fd, at, min(_READAHEAD, offset + length - at), os.POSIX_FADV_WILLNEED)
 
 
 def _joined(ranges: Iterator[Range]) -> Iterator[Range]:

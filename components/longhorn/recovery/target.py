@@ -7,12 +7,15 @@ import os
 import stat
 import struct
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from .disk import fill, past_the_cache
 from .errors import BadInputError, RefusedError
-from .extents import LayerFile, Range, expect, read_at
+from .extents import LayerFile, Range
+from .readback import Fill
 
 try:
     import fcntl
@@ -44,20 +47,12 @@ class Target(Protocol):
         """Make everything zero up to `size` that was not written, and sync. Raises OSError."""
         ...
 
-    def forget(self) -> None:
-        """Let go of cached pages, so that what is read back comes from the disk."""
-        ...
-
     def ranges(self, start: int, until: int) -> Iterator[Range]:
         """Return where there may be data in between. Raises OSError."""
         ...
 
-    def expect(self, offset: int, length: int) -> None:
-        """Begin to read back."""
-        ...
-
-    def read(self, offset: int, length: int) -> bytes:
-        """Read back from the disk. Raises OSError."""
+    def written(self) -> AbstractContextManager[Fill]:
+        """Open what was synced anew, to be read back from the disk. Raises OSError."""
         ...
 
     def close(self) -> None:
@@ -68,23 +63,22 @@ class Target(Protocol):
 class _Opened:
     """What a file and a device do alike with the descriptor that they have opened."""
 
+    path: Path
     _fd: int
 
     def sync(self) -> None:
         """Bring it to the disk."""
         os.fsync(self._fd)
 
-    def forget(self) -> None:
-        """Let go of the cached pages that have reached the disk."""
-        _forget(self._fd)
-
-    def expect(self, offset: int, length: int) -> None:
-        """Begin to read back."""
-        expect(self._fd, offset, length)
-
-    def read(self, offset: int, length: int) -> bytes:
-        """Read back."""
-        return read_at(self._fd, offset, length)
+    @contextmanager
+    def written(self) -> Iterator[Fill]:
+        """Open it anew: what is read back is what its name stands for."""
+        fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0))
+        try:
+            past_the_cache(fd)
+            yield partial(fill, fd, size=os.lseek(fd, 0, os.SEEK_END))
+        finally:
+            os.close(fd)
 
     def close(self) -> None:
         """Close it."""
@@ -149,6 +143,7 @@ class DeviceTarget(_Opened):
         except BaseException:
             self.close()
             raise
+        self.path = path
         self._position = 0
 
     def _check(self, path: Path, size: int, *, give_up_content: bool) -> None:
@@ -213,19 +208,13 @@ class StreamTarget:
         """Write the zeros that are left."""
         self._zero(size)
 
-    def forget(self) -> None:
-        """Nothing: it is gone."""
-
     def ranges(self, start: int, until: int) -> Iterator[Range]:
         """Refuse: it is gone."""
         raise OSError(errno.ESPIPE, f"a stream cannot be read back ({start} to {until})")
 
-    def expect(self, offset: int, length: int) -> None:
-        """Nothing: it is gone."""
-
-    def read(self, offset: int, length: int) -> bytes:
+    def written(self) -> AbstractContextManager[Fill]:
         """Refuse: it is gone."""
-        raise OSError(errno.ESPIPE, f"a stream cannot be read back ({length} bytes at {offset})")
+        raise OSError(errno.ESPIPE, "a stream cannot be read back")
 
     def close(self) -> None:
         """Leave it open: it belongs to the caller."""
@@ -246,8 +235,3 @@ def _write_at(fd: int, offset: int, data: memoryview) -> None:
         written = os.pwrite(fd, data, offset)
         offset += written
         data = data[written:]
-
-
-def _forget(fd: int) -> None:
-    if hasattr(os, "posix_fadvise"):
-        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)

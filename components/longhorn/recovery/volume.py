@@ -51,26 +51,19 @@ class Volume:
         everyone = self.mode is Mode.ZERO_AS_HOLE
         return segments([source.extents() for source in self.sources], self.size, all_owners=everyone)
 
-    def expect(self, owners: Sequence[int], start: int, end: int) -> None:
-        """Begin to read what `content` will be asked for."""
-        for owner in owners if self.mode is Mode.ZERO_AS_HOLE else owners[:1]:
-            self.sources[owner].expect(start, end - start)
-
-    def content(self, owners: Sequence[int], start: int, end: int) -> bytes:
-        """Return what these owners of a segment say there. Raises ReadFailedError."""
-        content = self._read(owners[0], start, end)
+    def fill(self, owners: Sequence[int], start: int, buffer: memoryview) -> None:
+        """Fill whole blocks with what these owners of a segment say there. Raises ReadFailedError."""
+        self._fill(owners[0], start, buffer)
         if self.mode is Mode.EXTENTS:
-            return content
+            return
         for owner in owners[1:]:
-            missing = [at for at in range(0, len(content), BLOCK) if content[at : at + BLOCK] == _ZERO]
+            missing = [at for at in range(0, len(buffer), BLOCK) if bytes(buffer[at : at + BLOCK]) == _ZERO]
             if not missing:
                 break
-            below = self._read(owner, start + missing[0], start + missing[-1] + BLOCK)
-            seen = bytearray(content)
+            below = memoryview(bytearray(missing[-1] + BLOCK - missing[0]))
+            self._fill(owner, start + missing[0], below)
             for at in missing:
-                seen[at : at + BLOCK] = below[at - missing[0] : at - missing[0] + BLOCK]
-            content = bytes(seen)
-        return content
+                buffer[at : at + BLOCK] = below[at - missing[0] : at - missing[0] + BLOCK]
 
     def read(self, offset: int, length: int) -> bytes:
         """Return the bytes at `offset`, fewer only at the end of the volume. Raises ReadFailedError."""
@@ -89,11 +82,9 @@ class Volume:
             else:
                 until = min(segment.end, end)
                 first = position - position % BLOCK
-                pieces.append(
-                    self.content(segment.owners, first, -(-until // BLOCK) * BLOCK)[position - first :][
-                        : until - position
-                    ]
-                )
+                blocks = bytearray(-(-until // BLOCK) * BLOCK - first)
+                self.fill(segment.owners, first, memoryview(blocks))
+                pieces.append(bytes(blocks[position - first : until - first]))
                 position = until
         return b"".join(pieces)
 
@@ -115,15 +106,12 @@ class Volume:
             self._index = [segment.start for segment in index], index
         return self._index
 
-    def _read(self, owner: int, start: int, end: int) -> bytes:
-        source = self.sources[owner]
-        there = min(end, source.size) - start
+    def _fill(self, owner: int, start: int, buffer: memoryview) -> None:
+        # A layer whose file system has smaller blocks may end within one of ours: the rest is zeros.
         try:
-            content = source.read(start, there)
+            self.sources[owner].fill(start, buffer)
         except OSError as error:
-            raise ReadFailedError(error, owner, start, there) from error
-        # A layer whose file system has smaller blocks may end within one of ours.
-        return content if there == end - start else content + bytes(end - start - there)
+            raise ReadFailedError(error, owner, start, len(buffer)) from error
 
 
 def open_volume(chain: Chain, mode: Mode = Mode.EXTENTS) -> Volume:
