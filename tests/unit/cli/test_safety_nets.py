@@ -12,7 +12,7 @@ from cli.errors import InputError
 
 
 @pytest.mark.parametrize(("typed", "goes_on"), [("home", True), (" home ", True), ("yes", False), ("", False)])
-def test_only_the_stack_s_own_name_goes_on(monkeypatch: pytest.MonkeyPatch, typed: str, goes_on: bool) -> None:  # noqa: FBT001 - a case
+def test_only_the_stack_s_own_name_goes_on(monkeypatch: pytest.MonkeyPatch, typed: str, goes_on: bool) -> None:
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
     monkeypatch.setattr("builtins.input", lambda _question: typed)
     assert confirmation.confirmed("home", "Destroy everything?") is goes_on
