@@ -69,3 +69,10 @@ def test_a_scan_says_what_to_do_next(tmp_path: Path, capsys: pytest.CaptureFixtu
 )
 def test_a_name_that_is_not_there(wanted: str, known: list[str], said: str) -> None:
     assert instead(wanted, known) == said
+
+
+def test_another_document_is_no_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = tmp_path / "other.json"
+    other.write_text("{}")
+    assert main(["scan", str(other)]) == 2
+    assert capsys.readouterr().err == "bad input: this is no report of `scan --json`: it lacks 'volumes'\n"

@@ -96,7 +96,8 @@ def from_dict(document: dict[str, Any]) -> ScanReport:
         }
         unreadable = tuple(str(line) for line in document["unreadable"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BadInputError("not-a-report", f"this is no report of a scan: {error!r}") from error
+        lacks = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise BadInputError("not-a-report", f"this is no report of `scan --json`: {lacks}") from error
     return ScanReport(replicas, (), strips, unreadable)
 
 
