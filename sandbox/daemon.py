@@ -35,7 +35,8 @@ STOP_ORDER = (
     ("kube-apiserver", "vault"),
     ("postgres", "etcd"),
 )
-_READY_SECONDS = 60
+_READY_SECONDS = 180
+"""A busy machine is slow; a process that ended is told at once."""
 _TICK_SECONDS = 1
 
 

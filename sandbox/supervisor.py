@@ -33,7 +33,7 @@ MINIMUM_FREE_BYTES = 400_000_000
 Report = Callable[[str], None]
 
 _POLL_SECONDS = 0.05
-_START_SECONDS = 120
+_START_SECONDS = 300
 _STOP_SECONDS = 45
 _GONE_SECONDS = 10
 # The daemon needs these to find itself and its programs; anything else in the environment may be a secret.
