@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cli.__main__ import app as factory
+from cli.commands import app as factory
 from components.longhorn.recovery import RULES, Status, old_contract
 from components.longhorn.recovery.command_line import main
 from components.longhorn.recovery.single_file import archive, write

@@ -75,7 +75,7 @@ def test_an_absent_section_needs_no_sdk(absent: list[str], needed: set[str]) -> 
     ("source", "needed"),
     [
         # What every `up` and `preview` imports before the engine starts.
-        ("import cli.__main__, cli.lifecycle, cli.adoption", {"components", "pydantic", "stacks"}),
+        ("import cli.commands, cli.lifecycle, cli.adoption", {"components", "pydantic", "stacks"}),
         ("import toolchain.fork_server.client", set()),
         ("import toolchain.language_host.host", {"asyncio", "grpc"}),
         ("import toolchain.plugins.kit", {"asyncio", "grpc"}),

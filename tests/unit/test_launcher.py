@@ -1,13 +1,17 @@
 """The launcher makes `.venv` once, whoever else starts it, and however an earlier first run ended."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
+from cli.commands import app
 from tests.support.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -90,6 +94,21 @@ def test_help_works_before_anything_is_installed(checkout: Checkout, arguments: 
     assert status == 0
     assert out.startswith("Usage: ./factory COMMAND")
     assert not (checkout.root / ".venv").exists()
+
+
+def test_help_names_every_command(checkout: Checkout) -> None:
+    _, out, _ = checkout.run("--help")
+    commands = {*get_command(app).commands}  # type: ignore[attr-defined]  # a group, for there are several
+    assert commands == {name for name in commands if re.search(rf"(^|  ){name}  ", out, re.MULTILINE)}
+
+
+def test_an_interrupt_during_the_imports_is_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text("import os, signal, time; os.kill(os.getpid(), signal.SIGINT); time.sleep(60)")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "cli", "status"]
+    # The folder of the run is searched first.
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
 
 
 def test_the_first_run_makes_the_environment_and_the_second_does_not(checkout: Checkout) -> None:

@@ -15,7 +15,7 @@ import cli.configuration
 import cli.forks
 import cli.guards
 import cli.stack
-from cli.__main__ import main
+from cli.commands import main
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from cli.__main__ import app
+from cli.commands import app
 from cli.errors import InputError
 from components.traefik_gateway import Container, TransformArgs, extract, parse, transform
 from tests.support.labels import application, example
