@@ -24,7 +24,8 @@ def validate(given: Sequence[Path], *, as_json: bool) -> int:
     """Print every problem of these stack files, or of all; the status is 2 if one is a mistake. Raises InputError."""
     for file in given:
         if not file.is_file():
-            raise InputError(f"{file}: there is no such file")
+            why = "that is no file; name the stack files in it" if file.exists() else "there is no such file"
+            raise InputError(f"{file}: {why}")
     checked = list(given) or files()
     problems = validate_files(checked)
     if as_json:

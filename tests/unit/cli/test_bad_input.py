@@ -57,6 +57,11 @@ def test_every_problem_is_listed_as_json(factory: CommandLine) -> None:
 def test_a_file_that_is_not_there(factory: CommandLine) -> None:
     outcome = factory("config", "validate", "Pulumi.nope.yaml")
     assert (outcome.status, outcome.err) == (2, "factory: Pulumi.nope.yaml: there is no such file\n")
+    outcome = factory("config", "validate", str(factory.root))
+    assert (outcome.status, outcome.err) == (
+        2,
+        f"factory: {factory.root}: that is no file; name the stack files in it\n",
+    )
 
 
 def test_a_mistyped_stack(factory: CommandLine) -> None:
