@@ -22,12 +22,9 @@ def record() -> Path:
     exported = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
     folder = STATES / str(version)
     folder.mkdir(parents=True, exist_ok=True)
-    state = json.loads(exported)
-    for resource in state["deployment"]["resources"]:
-        # Where in the program a resource was written: long, of one machine, and nothing reads it back.
-        for key in ("sourcePosition", "stackTrace"):
-            resource.pop(key, None)
-    text = json.dumps(state, separators=(",", ":"), sort_keys=True).replace(str(state_dir()), "/var/lib/factory")
+    text = json.dumps(json.loads(exported), separators=(",", ":"), sort_keys=True).replace(
+        str(state_dir()), "/var/lib/factory"
+    )
     # The sandbox's host runs the agent with the interpreter that runs the sandbox.
     text = text.replace(str(Path(sys.executable).resolve()), "/usr/bin/python3")
     (folder / "state.json").write_text(text + "\n", "utf-8")

@@ -42,6 +42,7 @@ def test_a_life(tmp_path: Path) -> None:
     program.up(**values)
     assert program.outputs() == {"plain": "one", "hidden": "[secret]", "now": "now"}
     assert values["token"] not in program.state()
+    assert "stackTrace" not in program.state()
     program.unchanged(**values)
 
     values["create"] = "echo two"
