@@ -18,7 +18,7 @@ def _base_address(url: str) -> str:
     """Accept the documented form with the path of the API, which the program adds itself (TPX-32, TPX-258)."""
     base = url.removesuffix(_API_PATH).rstrip("/")
     parts = urlsplit(base)
-    if parts.scheme != "https" or parts.path or parts.username or not parts.hostname:
+    if parts.scheme != "https" or parts.path or not parts.hostname:
         message = f"{url!r} is no address of a Proxmox API: write it like https://pve.example.test:8006"
         raise ValueError(message)
     return base

@@ -9,9 +9,10 @@ import subprocess
 import tarfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 IMAGE = "sleeper"
 _SECONDS = 60
@@ -53,13 +54,16 @@ def daemon(folder: Path, busybox: Path) -> Iterator[Daemon]:
     """Run a daemon without a network of its own; `busybox` is a static program for its image."""
     program = dockerd()
     assert program is not None
-    socket, pid = folder / "docker.sock", folder / "docker.pid"
-    options = {"data-root": folder / "data", "exec-root": folder / "exec", "pidfile": pid, "host": f"unix://{socket}"}
-    command = [program, *(f"--{name}={value}" for name, value in options.items()), "--bridge=none", "--iptables=false"]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-    running = Daemon(socket)
-    try:
+    with ExitStack() as ending:
+        # Its sockets lie deep in here, and the path of a socket has 107 characters at most.
+        short = ending.enter_context(TemporaryDirectory(prefix="docker-", ignore_cleanup_errors=True))
+        socket, pid = folder / "docker.sock", folder / "docker.pid"
+        options = {"data-root": folder / "data", "exec-root": short, "pidfile": pid, "host": f"unix://{socket}"}
+        flags = [f"--{name}={value}" for name, value in options.items()]
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen([program, *flags, "--bridge=none", "--iptables=false"], stdout=log, stderr=log)
+        ending.callback(_end, process, str(folder), short)
+        running = Daemon(socket)
         _await(running, process, folder / "log")
         subprocess.run(
             ["docker", "import", "-", IMAGE],
@@ -72,9 +76,16 @@ def daemon(folder: Path, busybox: Path) -> Iterator[Daemon]:
         names = running.docker("ps", "--all", "--quiet").split()
         if names:
             running.docker("rm", "--force", *names)
-    finally:
-        process.terminate()
-        process.wait(_SECONDS)
+
+
+def _end(process: subprocess.Popen[bytes], *folders: str) -> None:
+    """Stop the daemon, and unmount what it leaves mounted."""
+    process.terminate()
+    process.wait(_SECONDS)
+    for mount in reversed(Path("/proc/self/mounts").read_text().splitlines()):
+        place = mount.split()[1]
+        if place.startswith(tuple(f"{folder}/" for folder in folders)):
+            subprocess.run(["umount", "--lazy", place], check=True)
 
 
 def _await(running: Daemon, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -199,7 +199,7 @@ def test_the_environment_is_not_asked(pve: Cluster, monkeypatch: pytest.MonkeyPa
     [
         ({"endpoint": "http://pve.example.test:8006"}, "no address of a Proxmox API"),
         ({"endpoint": "https://pve.example.test:8006/path"}, "no address of a Proxmox API"),
-        ({"endpoint": "https://user@pve.example.test"}, "no address of a Proxmox API"),
+        ({"endpoint": "https://user@pve.example.test"}, "endpoint"),
         ({"endpoint": "pve.example.test"}, "endpoint"),
         ({"token_id": "notes"}, "token_id"),
         ({"token_id": "root@pam"}, "token_id"),
