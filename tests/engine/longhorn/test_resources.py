@@ -23,6 +23,7 @@ from components.longhorn.flow.kubernetes_cluster import KubernetesCluster
 from components.longhorn.flow.opening import open_cluster
 from components.longhorn.recovery import image
 from sandbox import Endpoints
+from sandbox.processes import with_descendants
 from tests.engine.longhorn.reconciling import LoopNode, ran, reconciling
 from tests.support.fake_longhorn import NAMESPACE
 from tests.support.plugin_program import Program
@@ -88,8 +89,10 @@ def killed_when(program: Program, condition: Callable[[], object], values: dict[
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.02)
     # On a busy machine it may have come to its end meanwhile; what follows holds then too.
-    with suppress(ProcessLookupError):
-        os.killpg(run.pid, signal.SIGKILL)
+    # The dynamic provider has a group of its own and would outlive its engine.
+    for process in with_descendants(run.pid):
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
     run.wait()
     # What `./factory` does for a person: the dead run's lock goes, and the create of which nobody knows is made again.
     program.run("cancel", "--yes")
