@@ -30,6 +30,8 @@ from sandbox.processes import ProcessId
 from toolchain.paths import state_dir
 
 RUN_VARIABLE = "FACTORY_RUN"
+_IN_TWO_STEPS = "vault:jwt/authBackend:AuthBackend"
+"""Mounted, then configured: between the two its provider calls it missing, and Vault refuses to mount it again."""
 
 
 class Run(BaseModel):
@@ -184,6 +186,9 @@ def resolve(pending: Iterable[dict[str, Any]], open_vault: Callable[[], VaultRea
             identity = deterministic_id(kind, inputs)
         if identity is None:
             report(f"forgetting the interrupted create of {resource['urn']}: repeating it is harmless")
+            continue
+        if kind == _IN_TWO_STEPS and open_vault().remove_bare_login(identity):
+            report(f"removing the login {identity}: the killed run had mounted it, and not configured it yet")
             continue
         report(f"looking whether the interrupted create of {identity} ({resource['type']}) happened")
         found.append(resource | {"id": identity, "outputs": {}})

@@ -1,4 +1,4 @@
-"""Read-only questions to the Vault of a stack, for what the engine cannot tell."""
+"""Questions to the Vault of a stack, for what the engine cannot tell; one thing alone is ever removed here."""
 
 from __future__ import annotations
 
@@ -42,21 +42,40 @@ class VaultReader:
 
     def read(self, path: str) -> dict[str, Any] | None:
         """Return the data at a path, None where there is nothing. Raises CommandError."""
+        return self._ask("GET", path)
+
+    def remove_bare_login(self, path: str) -> bool:
+        """Remove a login method with neither configuration nor roles; say whether there was such a one.
+
+        Nobody can have logged in with it. Raises CommandError.
+        """
+        mounted = f"{path}/" in (self.read("sys/auth") or {})
+        if not mounted or self.read(f"auth/{path}/config") or self.read(f"auth/{path}/role?list=true"):
+            return False
+        self._ask("DELETE", f"sys/auth/{path}")
+        return True
+
+    def _ask(self, method: str, path: str) -> dict[str, Any] | None:
         import httpx  # noqa: PLC0415 - slow to import, and most runs do not ask
 
         connection = self.access.connection
         trust = ssl.create_default_context(cafile=connection.ca_cert_file)
         address = f"{connection.address}/v1/{path}"
         try:
-            answer = httpx.get(
-                address, headers={"X-Vault-Token": self.access.token}, verify=trust, timeout=_SECONDS, trust_env=False
+            answer = httpx.request(
+                method,
+                address,
+                headers={"X-Vault-Token": self.access.token},
+                verify=trust,
+                timeout=_SECONDS,
+                trust_env=False,
             )
             if answer.status_code == httpx.codes.NOT_FOUND:
                 return None
             answer.raise_for_status()
         except httpx.HTTPStatusError as error:
-            raise CommandError(f"Vault refuses to read {path}: HTTP {error.response.status_code}") from error
+            raise CommandError(f"Vault refuses {method} {path}: HTTP {error.response.status_code}") from error
         except httpx.HTTPError as error:
             raise CommandError(f"Vault at {connection.address} does not answer: {error}") from error
-        data: dict[str, Any] | None = answer.json().get("data")
+        data: dict[str, Any] | None = answer.json().get("data") if answer.content else None
         return data
