@@ -72,6 +72,8 @@ class LocalTransport:
         """Close the programs' inputs and wait for their ends."""
         for channel in self._channels:
             channel.finish()
+            while await channel.receive():
+                pass  # what nobody reads would keep its pipe open
             await channel.ended()
         self._channels.clear()
 
