@@ -30,7 +30,7 @@ from cli.errors import InputError
 from cli.session import Report, Session
 from cli.stack import Stack
 from cli.state_edit import Record, State
-from cli.vault_reader import VaultReader
+from cli.vault_client import VaultClient
 
 # How the engine writes a value that is not known before something else exists.
 _UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
@@ -67,7 +67,7 @@ def adopt(stack: Stack, section: str, file: Path, *, as_json: bool, report: Repo
     ready = lifecycle.prepare(stack, report, changing=False)
     patterns = [pattern for pattern in ready.targets(section) if pattern != "--target"]
     with _scratch(ready.session) as scratch:
-        search = _Search(scratch, _export(ready.session), patterns, lambda: VaultReader.of(scratch, ready.settings))
+        search = _Search(scratch, _export(ready.session), patterns, lambda: VaultClient.of(scratch, ready.settings))
         comparisons = search.compare()
     equal = {comparison.urn for comparison in comparisons if comparison.verdict is Verdict.EQUAL}
     if equal:
@@ -112,11 +112,11 @@ class _Search:
     scratch: Session
     state: State
     patterns: Sequence[str]
-    open_vault: Callable[[], VaultReader]
+    open_vault: Callable[[], VaultClient]
     records: dict[str, Record] = field(default_factory=dict)
 
     @cached_property
-    def vault(self) -> VaultReader:
+    def vault(self) -> VaultClient:
         return self.open_vault()
 
     def compare(self) -> list[Comparison]:

@@ -6,14 +6,13 @@ neither role can be removed, and once Vault has lost the connection it cannot re
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
 from cli.errors import CommandError
 from cli.session import Report
-from cli.vault_reader import VaultReader
+from cli.vault_client import VaultClient
 from stacks.settings.sections import targets
 
 _ROLE = "vault:database/secretBackendRole:SecretBackendRole"
@@ -32,7 +31,7 @@ def end(
     resources: Sequence[dict[str, Any]],
     patterns: Sequence[str],
     forwarded: Sequence[str],
-    open_vault: Callable[[], VaultReader],
+    open_vault: Callable[[], VaultClient],
     report: Report,
 ) -> None:
     """Revoke the leases of every database role that is about to be removed: those whose URN meets a pattern.
@@ -46,28 +45,10 @@ def end(
     for role in (one for one in going if one["type"] == _ROLE):
         prefix = f"{role['inputs']['backend']}/creds/{_role_name(role)}"
         try:
-            _revoke(open_vault(), prefix)
+            open_vault().request("PUT", f"sys/leases/revoke-prefix/{prefix}", seconds=_SECONDS)
         except CommandError as error:
             report(f"the database logins of {prefix} were not ended: {error}")
 
 
 def _role_name(role: dict[str, Any]) -> str:
     return str(role["inputs"]["name"])
-
-
-def _revoke(vault: VaultReader, prefix: str) -> None:
-    import httpx  # noqa: PLC0415 - slow to import, and most runs remove nothing
-
-    connection = vault.access.connection
-    try:
-        httpx.put(
-            f"{connection.address}/v1/sys/leases/revoke-prefix/{prefix}",
-            headers={"X-Vault-Token": vault.access.token},
-            verify=ssl.create_default_context(cafile=connection.ca_cert_file),
-            timeout=_SECONDS,
-            trust_env=False,
-        ).raise_for_status()
-    except httpx.HTTPStatusError as error:
-        raise CommandError(f"Vault refuses with HTTP {error.response.status_code}") from error
-    except httpx.HTTPError as error:
-        raise CommandError(f"Vault at {connection.address} does not answer: {error}") from error

@@ -25,7 +25,7 @@ from cli.errors import CommandError
 from cli.session import Report, Session, file_backend
 from cli.stack import PROJECT
 from cli.state_edit import Record
-from cli.vault_reader import VaultReader
+from cli.vault_client import VaultClient
 from sandbox.processes import ProcessId
 from toolchain.paths import state_dir
 
@@ -165,7 +165,7 @@ def _holds(holder: dict[str, Any]) -> bool:
     return started is None or started <= locked + 1
 
 
-def resolve(pending: Iterable[dict[str, Any]], open_vault: Callable[[], VaultReader], report: Report) -> list[Record]:
+def resolve(pending: Iterable[dict[str, Any]], open_vault: Callable[[], VaultClient], report: Report) -> list[Record]:
     """Return a record for each pending create that may have happened.
 
     Vault is opened only to look up an id that it draws itself. Raises CommandError if it does not answer.
@@ -187,9 +187,21 @@ def resolve(pending: Iterable[dict[str, Any]], open_vault: Callable[[], VaultRea
         if identity is None:
             report(f"forgetting the interrupted create of {resource['urn']}: repeating it is harmless")
             continue
-        if kind == _IN_TWO_STEPS and open_vault().remove_bare_login(identity):
+        if kind == _IN_TWO_STEPS and _remove_bare_login(open_vault(), identity):
             report(f"removing the login {identity}: the killed run had mounted it, and not configured it yet")
             continue
         report(f"looking whether the interrupted create of {identity} ({resource['type']}) happened")
         found.append(resource | {"id": identity, "outputs": {}})
     return found
+
+
+def _remove_bare_login(vault: VaultClient, path: str) -> bool:
+    """Remove a login method with neither configuration nor roles: nobody can have logged in with it.
+
+    Return whether there was such a one. Raises CommandError.
+    """
+    mounted = f"{path}/" in (vault.read("sys/auth") or {})
+    if not mounted or vault.read(f"auth/{path}/config") or vault.read(f"auth/{path}/role?list=true"):
+        return False
+    vault.request("DELETE", f"sys/auth/{path}")
+    return True

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 
 from cli.errors import InputError
 from cli.stack import PROJECT
-from cli.vault_reader import VaultReader
+from cli.vault_client import VaultClient
 from components.app_stack.app import App
 from stacks.settings.schema import Settings
 
@@ -18,14 +18,14 @@ _KIND = "factory:app:AppStack$factory:app:AppSecrets$vault:kv/secretV2:SecretV2"
 
 
 def refuse_overwriting(
-    stack: str, settings: Settings, owned: Collection[str], only: str | None, open_vault: Callable[[], VaultReader]
+    stack: str, settings: Settings, owned: Collection[str], only: str | None, open_vault: Callable[[], VaultClient]
 ) -> None:
     """Raise InputError if the stack, whose state has the URNs `owned`, would write a KV secret that is not its own."""
     if settings.platform is None or (only or "apps").partition(".")[0] != "apps":
         return
     chosen = (only or "").partition(".")[2]
     mount = settings.platform.vault.mounts.kv2
-    vault: VaultReader | None = None
+    vault: VaultClient | None = None
     for name, args in settings.apps.items():
         if (chosen and name != chosen) or f"urn:pulumi:{stack}::{PROJECT}::{_KIND}::{name}-config" in owned:
             continue

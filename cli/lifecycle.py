@@ -26,7 +26,7 @@ from cli.protection import refuse_leaving
 from cli.session import PASSPHRASE_VARIABLES, Report, Session, open_session
 from cli.stack import Stack
 from cli.state_edit import Record
-from cli.vault_reader import VaultReader
+from cli.vault_client import VaultClient
 from stacks.settings.schema import Settings
 from stacks.settings.sections import targets
 
@@ -54,7 +54,7 @@ class Ready:
 
     def end_logins(self, patterns: Sequence[str], forwarded: Sequence[str], report: Report) -> None:
         """End what is lent of the databases that the run removes: the applications whose URNs meet a pattern."""
-        open_vault = cache(lambda: VaultReader.of(self.session, self.settings))
+        open_vault = cache(lambda: VaultClient.of(self.session, self.settings))
         database_logins.end(self.resources, patterns, forwarded, open_vault, report)
 
 
@@ -148,7 +148,7 @@ def prepare(
         exported = engine.capture(session, ["stack", "export", "--stack", stack.name])
         state_copies.keep(stack.name, exported)
         state = json.loads(exported)
-        open_vault = cache(lambda: VaultReader.of(session, settings))
+        open_vault = cache(lambda: VaultClient.of(session, settings))
         pending = (state.get("deployment") or {}).pop("pending_operations", None) or []
         edited = state_edit.add(state, [*healing.resolve(pending, open_vault, report), *adopted])
         if creating:

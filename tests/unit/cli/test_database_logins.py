@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
-
-import pytest
 
 from cli import database_logins
 from cli.errors import CommandError
@@ -26,41 +25,51 @@ def database(app: str, *, protect: bool) -> dict[str, Any]:
 STATE = [role("shop"), database("shop", protect=False), role("books"), database("books", protect=False)]
 
 
-@pytest.fixture
-def revoked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    prefixes: list[str] = []
-    monkeypatch.setattr(database_logins, "_revoke", lambda _vault, prefix: prefixes.append(prefix))
-    return prefixes
+@dataclass
+class Vault:
+    """A Vault that notes what is asked of it, or refuses."""
+
+    refusal: str | None = None
+    asked: list[tuple[str, str]] = field(default_factory=list)
+
+    def request(self, method: str, path: str, *, seconds: float) -> None:
+        assert seconds == 60  # many leases take their time
+        self.asked.append((method, path))
+        if self.refusal:
+            raise CommandError(self.refusal)
+
+    def end(self, resources: list[dict[str, Any]], patterns: list[str], *forwarded: str) -> list[str]:
+        """Return what is reported."""
+        told: list[str] = []
+        database_logins.end(resources, patterns, forwarded, lambda: self, told.append)  # type: ignore[arg-type,return-value]
+        return told
 
 
-def end(resources: list[dict[str, Any]], patterns: list[str], *forwarded: str) -> list[str]:
-    told: list[str] = []
-    database_logins.end(resources, patterns, forwarded, lambda: None, told.append)  # type: ignore[arg-type,return-value]
-    return told
+def revoked(*apps: str) -> list[tuple[str, str]]:
+    return [("PUT", f"sys/leases/revoke-prefix/postgres/creds/{app}") for app in apps]
 
 
-def test_everything_that_goes_ends(revoked: list[str]) -> None:
-    assert end(STATE, ["*"]) == []
-    assert revoked == ["postgres/creds/shop", "postgres/creds/books"]
+def test_everything_that_goes_ends() -> None:
+    vault = Vault()
+    assert vault.end(STATE, ["*"]) == []
+    assert vault.asked == revoked("shop", "books")
 
 
-def test_an_application_taken_out_of_the_configuration_ends_alone(revoked: list[str]) -> None:
-    end(STATE, database_logins.leaving(STATE, "s", {"books": None}))
-    assert revoked == ["postgres/creds/shop"]
+def test_an_application_taken_out_of_the_configuration_ends_alone() -> None:
+    vault = Vault()
+    vault.end(STATE, database_logins.leaving(STATE, "s", {"books": None}))
+    assert vault.asked == revoked("shop")
     assert database_logins.leaving(STATE, "s", {"books": None, "shop": None}) == []
 
 
-def test_nothing_ends_where_nothing_will_be_removed(revoked: list[str]) -> None:
-    end([*STATE, database("ledger", protect=True)], ["*"])
-    end(STATE, ["*"], "--target", "urn:pulumi:s::factory::anything::else")
-    end(STATE, [])
-    assert revoked == []
+def test_nothing_ends_where_nothing_will_be_removed() -> None:
+    vault = Vault()
+    vault.end([*STATE, database("ledger", protect=True)], ["*"])
+    vault.end(STATE, ["*"], "--target", "urn:pulumi:s::factory::anything::else")
+    vault.end(STATE, [])
+    assert vault.asked == []
 
 
-def test_a_vault_that_refuses_is_reported_and_does_not_stop_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_vault: object, _prefix: str) -> None:
-        raise CommandError("Vault refuses with HTTP 403")
-
-    monkeypatch.setattr(database_logins, "_revoke", refuse)
-    told = end(STATE[:2], ["*"])
+def test_a_vault_that_refuses_is_reported_and_does_not_stop_the_run() -> None:
+    told = Vault("Vault refuses with HTTP 403").end(STATE[:2], ["*"])
     assert told == ["the database logins of postgres/creds/shop were not ended: Vault refuses with HTTP 403"]

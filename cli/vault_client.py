@@ -1,4 +1,4 @@
-"""Questions to the Vault of a stack, for what the engine cannot tell; one thing alone is ever removed here."""
+"""Requests to the Vault of a stack, for what the engine can neither tell nor do."""
 
 from __future__ import annotations
 
@@ -15,17 +15,15 @@ from stacks.settings.access import VaultAccess, access
 from stacks.settings.endpoints import read_endpoints
 from stacks.settings.schema import Settings
 
-_SECONDS = 10
-
 
 @dataclass(frozen=True)
-class VaultReader:
+class VaultClient:
     """A Vault server and the token of the stack's provider."""
 
     access: VaultAccess
 
     @classmethod
-    def of(cls, session: Session, settings: Settings) -> VaultReader:
+    def of(cls, session: Session, settings: Settings) -> VaultClient:
         """Reach Vault as the program does. Raises CommandError, also when the secrets cannot be decrypted."""
         endpoints = read_endpoints(session.environment) if session.stack.embedded else None
         credentials: dict[str, str] = {}
@@ -42,32 +40,21 @@ class VaultReader:
 
     def read(self, path: str) -> dict[str, Any] | None:
         """Return the data at a path, None where there is nothing. Raises CommandError."""
-        return self._ask("GET", path)
+        return self.request("GET", path)
 
-    def remove_bare_login(self, path: str) -> bool:
-        """Remove a login method with neither configuration nor roles; say whether there was such a one.
-
-        Nobody can have logged in with it. Raises CommandError.
-        """
-        mounted = f"{path}/" in (self.read("sys/auth") or {})
-        if not mounted or self.read(f"auth/{path}/config") or self.read(f"auth/{path}/role?list=true"):
-            return False
-        self._ask("DELETE", f"sys/auth/{path}")
-        return True
-
-    def _ask(self, method: str, path: str) -> dict[str, Any] | None:
+    def request(self, method: str, path: str, *, seconds: float = 10) -> dict[str, Any] | None:
+        """Return the data of an answer, None where there is nothing. Raises CommandError, also after `seconds`."""
         import httpx  # noqa: PLC0415 - slow to import, and most runs do not ask
 
         connection = self.access.connection
         trust = ssl.create_default_context(cafile=connection.ca_cert_file)
-        address = f"{connection.address}/v1/{path}"
         try:
             answer = httpx.request(
                 method,
-                address,
+                f"{connection.address}/v1/{path}",
                 headers={"X-Vault-Token": self.access.token},
                 verify=trust,
-                timeout=_SECONDS,
+                timeout=seconds,
                 trust_env=False,
             )
             if answer.status_code == httpx.codes.NOT_FOUND:
