@@ -15,10 +15,11 @@ def child_options(
     protect: bool | None = None,
     ignore_changes: list[str] | None = None,
 ) -> pulumi.ResourceOptions:
-    """Make a resource a child of ``parent`` that waits for what the parent waits for, and for ``after``.
+    """Make a resource a child of ``parent`` that waits for what the parent waits for.
 
-    Pulumi passes providers on to children, but not ``depends_on``.
+    Pulumi passes providers on to children, but not ``depends_on``. A resource which comes ``after`` other children
+    waits for them alone: they wait for the rest, and each name less is a line less of the state.
     """
-    own = pulumi.ResourceOptions(parent=parent, depends_on=list(after), protect=protect, ignore_changes=ignore_changes)
-    waits = pulumi.ResourceOptions(depends_on=opts.depends_on if opts else None)
+    own = pulumi.ResourceOptions(parent=parent, protect=protect, ignore_changes=ignore_changes)
+    waits = pulumi.ResourceOptions(depends_on=list(after) or (opts.depends_on if opts else None))
     return pulumi.ResourceOptions.merge(own, waits)

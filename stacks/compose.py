@@ -39,7 +39,7 @@ def build(site: Site, *, protect: bool) -> dict[str, Any]:
             **({"pooler_role": pooler} if pooler else {}),
             opts=pulumi.ResourceOptions(providers=providers.of([*needed["postgres_foundation"], "python"])),
         )
-        foundations.append(postgres)
+        foundations.extend(postgres.last)
         exports["pooler_role"] = postgres.pooler_role
     if settings.vault_foundation is not None:
         from components.services.vault import VaultFoundation  # noqa: PLC0415 - only if the section is present
@@ -51,7 +51,7 @@ def build(site: Site, *, protect: bool) -> dict[str, Any]:
             protect=protect,
             opts=pulumi.ResourceOptions(providers=providers.of(needed["vault_foundation"])),
         )
-        foundations.append(vault)
+        foundations.extend(vault.last)
         exports["vault_mounts"] = vault.mounts
     if settings.apps and settings.platform is not None:
         from components.app_stack import AppStack  # noqa: PLC0415 - only if the section is present

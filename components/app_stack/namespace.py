@@ -34,10 +34,10 @@ class AppNamespace(pulumi.ComponentResource):
         """Prepare the namespace of the application ``name``; what reads Vault comes ``after_secrets`` (APP-06)."""
         super().__init__("factory:app:AppNamespace", name, None, opts)
         app = App.of(name, args, platform)
-        child = child_options(self, opts)
         holds_data = app.protect and bool(args.volumes)
         created = KubernetesObject(name, render_namespace.namespace(app), child_options(self, opts, protect=holds_data))
         namespace: pulumi.Output[str] = created.metadata["name"]
+        child = child_options(self, opts, after=[created])
         account = KubernetesObject(name, render_namespace.service_account(app), child, namespace=namespace)
         KubernetesObject(name, render_namespace.resource_quota(app), child, namespace=namespace)
         KubernetesObject(name, render_namespace.limit_range(app), child, namespace=namespace)
@@ -47,7 +47,7 @@ class AppNamespace(pulumi.ComponentResource):
             KubernetesObject(
                 claim["metadata"]["name"],
                 claim,
-                child_options(self, opts, protect=app.protect),
+                child_options(self, opts, after=[created], protect=app.protect),
                 namespace=namespace,
             )
         self._bring_secrets(name, app, namespace, [account, *after_secrets], opts)

@@ -168,7 +168,8 @@ class AppSecrets(pulumi.ComponentResource):
                 "password_authentication": "scram-sha-256",
                 **({"tls_ca": app.platform.postgres.ca_pem} if app.platform.postgres.ca_pem else {}),
             },
-            opts=child_options(self, self._opts, after=after_database),
+            # The database may be another's: it need not wait for Vault.
+            opts=pulumi.ResourceOptions.merge(self._child, pulumi.ResourceOptions(depends_on=list(after_database))),
         )
         return vault.database.SecretBackendRole(
             f"{name}-database",

@@ -18,6 +18,8 @@ class PostgresFoundation(pulumi.ComponentResource):
     """Role with which the pooler looks users up."""
     pooler_password: pulumi.Output[str] | None
     """Its generated password, secret; none where the role exists already."""
+    last: tuple[pulumi.Resource, ...]
+    """What all else of it comes before: who waits for these waits for the whole foundation."""
 
     def __init__(
         self,
@@ -44,11 +46,14 @@ class PostgresFoundation(pulumi.ComponentResource):
             created = [role]
             self.pooler_role = role.name
             self.pooler_password = pulumi.Output.secret(password.value)
-        for database in args.databases:
+        accesses = [
             PoolerAccess(
                 f"{name}-{database}",
                 database=database,
                 pooler_role=pooler_role,
                 opts=child_options(self, opts, after=created),
             )
+            for database in args.databases
+        ]
+        self.last = tuple(grant for access in accesses for grant in access.last) or tuple(created)
         self.register_outputs({"poolerRole": self.pooler_role, "poolerPassword": self.pooler_password})

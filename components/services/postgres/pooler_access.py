@@ -17,6 +17,9 @@ class PoolerAccess(pulumi.ComponentResource):
     Privileges of one object are changed one after the other, because PostgreSQL refuses two at once (PG-09).
     """
 
+    last: tuple[pulumi.Resource, ...]
+    """What all else of it comes before."""
+
     def __init__(
         self,
         name: str,
@@ -62,8 +65,9 @@ class PoolerAccess(pulumi.ComponentResource):
             )
 
         revoke = grant("lookup-revoke", "public", [], None)
-        grant("lookup-execute", pooler_role, ["EXECUTE"], revoke)
+        execute = grant("lookup-execute", pooler_role, ["EXECUTE"], revoke)
         last = grant("connect-revoke", "public", [], None)
         for label, role in (("pooler", pooler_role), *connect):
             last = grant(f"connect-{label}", role, ["CONNECT"], last)
+        self.last = (execute, last)
         self.register_outputs({})

@@ -17,6 +17,8 @@ class VaultFoundation(pulumi.ComponentResource):
 
     mounts: pulumi.Output[dict[str, str]]
     """Path of each mount by its purpose."""
+    last: tuple[pulumi.Resource, ...]
+    """What all else of it comes before: who waits for these waits for the whole foundation."""
 
     def __init__(
         self,
@@ -46,14 +48,16 @@ class VaultFoundation(pulumi.ComponentResource):
         ]
         if args.kv1:
             engines.append(vault.Mount(f"{name}-kv1", path=paths.kv1, type="kv", options={"version": "1"}, opts=data))
+        last: list[pulumi.Resource] = [*engines]
         if args.kubernetes is not None:
-            self._kubernetes_login(name, args.kubernetes, paths)
+            last.append(self._kubernetes_login(name, args.kubernetes, paths))
         if args.jwt is not None:
-            self._jwt_login(name, args.jwt, paths)
+            last.append(self._jwt_login(name, args.jwt, paths))
+        self.last = tuple(last)
         self.mounts = pulumi.Output.all(*(engine.path for engine in engines)).apply(lambda _: paths.model_dump())
         self.register_outputs({"mounts": self.mounts})
 
-    def _kubernetes_login(self, name: str, args: KubernetesLoginArgs, paths: VaultMounts) -> None:
+    def _kubernetes_login(self, name: str, args: KubernetesLoginArgs, paths: VaultMounts) -> pulumi.Resource:
         """Let pods log in with tokens of their ServiceAccount, which Vault has reviewed by the API server."""
         backend = vault.AuthBackend(
             f"{name}-kubernetes",
@@ -62,7 +66,7 @@ class VaultFoundation(pulumi.ComponentResource):
             opts=child_options(self, self._opts),
         )
         outside = args.reviewer_namespace is not None
-        vault.kubernetes.AuthBackendConfig(
+        return vault.kubernetes.AuthBackendConfig(
             f"{name}-kubernetes",
             backend=backend.path,
             kubernetes_host=args.host,
@@ -116,9 +120,9 @@ class VaultFoundation(pulumi.ComponentResource):
         decoded: pulumi.Input[str] = token.data.apply(lambda data: base64.b64decode(data["token"]).decode())
         return pulumi.Output.secret(decoded)
 
-    def _jwt_login(self, name: str, args: JwtLoginArgs, paths: VaultMounts) -> None:
+    def _jwt_login(self, name: str, args: JwtLoginArgs, paths: VaultMounts) -> pulumi.Resource:
         """Let CI log in with tokens of the forge; roles per repository belong to the applications (VAULT-71)."""
-        vault.jwt.AuthBackend(
+        return vault.jwt.AuthBackend(
             f"{name}-jwt",
             type="jwt",
             path=paths.jwt,

@@ -33,13 +33,14 @@ def graphs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Graph, P
 
 
 def folded(graph: Graph) -> Graph:
-    """Show a wait for everything inside a foundation as a wait for the foundation."""
+    """Show a wait for what comes last inside a foundation as a wait for the foundation."""
     nodes = list(graph)
     for foundation in (node for node in graph if node.type.endswith("Foundation")):
-        inside = {node.urn for node in graph if node.custom and f"{foundation.type}$" in node.urn}
+        inside = [node for node in graph if node.custom and f"{foundation.type}$" in node.urn]
+        last = {node.urn for node in inside} - {urn for node in inside for urn in node.depends_on}
         nodes = [
-            replace(node, depends_on=(foundation.urn, *(set(node.depends_on) - inside)))
-            if inside <= set(node.depends_on)
+            replace(node, depends_on=(foundation.urn, *(set(node.depends_on) - last)))
+            if last <= set(node.depends_on)
             else node
             for node in nodes
         ]
@@ -54,6 +55,18 @@ def test_the_graph_is_the_one_on_record(stack: str, graphs: dict[str, tuple[Grap
     if os.environ.get("FACTORY_UPDATE_GRAPHS"):
         file.write_text(text, encoding="utf-8")
     assert file.read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_an_application_waits_for_all_of_the_foundations(stack: str, graphs: dict[str, tuple[Graph, Path]]) -> None:
+    graph, _ = graphs[stack]
+    own = [node for node in graph if node.custom and "factory:app:AppStack$" in node.urn]
+    foundations = [node for node in graph if node.custom and "Foundation$" in node.urn]
+    assert own
+    assert foundations
+    for node in own:
+        missed = [other.urn for other in foundations if not graph.waits_for(node, other)]
+        assert missed == [], node.urn
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row['id']}-{row['stack']}-{row['name']}")
