@@ -77,6 +77,7 @@ def test_files_are_collected(plugin: PluginProcess, tmp_path: Path) -> None:
             {"create": "x", "interpreter": ["/no/shell"]},
             "the command cannot be started: No such file or directory: /no/shell",
         ),
+        ({"create": "a\0b"}, "the command cannot be started: embedded null byte"),
         ({"create": "x", "creat": "y"}, "command:local:Command has no property creat (did you mean create?)"),
     ],
 )
@@ -124,6 +125,13 @@ def test_what_takes_too_long_is_ended_with_all_it_started(plugin: PluginProcess,
         plugin.create(COMMAND, "slow", {"create": command}, timeout=1)
     assert time.monotonic() - started < 120
     assert not Path("/proc", (tmp_path / "child").read_text().strip(), "cwd").exists()
+
+
+def test_a_command_that_closes_its_streams_is_waited_for_without_work() -> None:
+    before = time.thread_time()
+    made = LocalCommand(Processes()).create(Context(COMMAND), {"create": "exec <&- >&- 2>&-; sleep 1; exit 0"})
+    assert made.outputs["stdout"] == ""
+    assert time.thread_time() - before < 0.3
 
 
 def test_a_command_cannot_be_imported(plugin: PluginProcess) -> None:

@@ -41,6 +41,8 @@ class Processes:
             )
         except OSError as error:
             raise ProviderError(f"the command cannot be started: {error.strerror}: {error.filename}") from None
+        except ValueError as error:  # a null character, or a variable's name with an equals sign
+            raise ProviderError(f"the command cannot be started: {error}.") from None
         with self._guard:
             self._running.add(process)
         try:
@@ -77,6 +79,10 @@ class Processes:
                 raise ProviderError(f"the command was ended: {reason}.")
             for worker in workers:
                 worker.join(_POLL_SECONDS / len(workers))
+            if not any(worker.is_alive() for worker in workers):
+                # It has closed its streams and goes on: from now on nothing else takes time here.
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(_POLL_SECONDS)
         return Result("".join(texts["stdout"]), "".join(texts["stderr"]), process.wait())
 
 
