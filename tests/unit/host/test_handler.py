@@ -331,6 +331,14 @@ def test_an_unreachable_host_is_an_error_never_an_empty_state(fake: Fake) -> Non
         fake.handler.read(fake.context(), "i", INPUTS, {})
 
 
+def test_a_state_of_another_version_is_refused_without_its_values(fake: Fake) -> None:
+    old = {**INPUTS, "credentials": {"password": "canary"}}
+    with pytest.raises(ProviderError, match=r"credentials\.password: .*--refresh=false") as refused:
+        fake.handler.read(fake.context(), "base@fake.example.test", old, {"desired": {}})
+    assert "canary" not in str(refused.value)
+    assert fake.asked == []
+
+
 def test_an_import_is_explained(fake: Fake) -> None:
     with pytest.raises(ProviderError, match="describe the host and run `up`"):
         fake.handler.read(fake.context(), "i", {}, {})

@@ -62,6 +62,8 @@ class Remembering(Handler):
             raise ProviderError("The backend at 127.0.0.1:1 refuses: go away.")
         if inputs.get("create") == "mistake":
             raise KeyError(inputs["stdin"])
+        if inputs.get("create") == "misread":
+            int(inputs["stdin"])
         return Created("" if context.preview else "id", {**inputs, "stdout": UNKNOWN if context.preview else "made"})
 
     def read(self, context: Context, identity: str, old_inputs: Properties, old_outputs: Properties) -> State | None:
@@ -213,11 +215,23 @@ def test_a_failure_is_one_sentence(engine: provider_pb2_grpc.ResourceProviderStu
     assert refused.value.details() == "The backend at 127.0.0.1:1 refuses: go away."
 
 
-def test_a_mistake_of_the_plugin_tells_its_place_and_no_value(engine: provider_pb2_grpc.ResourceProviderStub) -> None:
+@pytest.mark.parametrize(("how", "kind"), [("mistake", "KeyError"), ("misread", "ValueError")])
+def test_a_mistake_of_the_plugin_tells_its_place_and_no_value(
+    engine: provider_pb2_grpc.ResourceProviderStub, how: str, kind: str
+) -> None:
     with pytest.raises(grpc.RpcError) as mistake:
-        create(engine, create="mistake", stdin="a secret")
-    assert "KeyError at test_server.py:" in mistake.value.details()
+        create(engine, create=how, stdin="a secret")
+    assert f"{kind} at test_server.py:" in mistake.value.details()
     assert "a secret" not in mistake.value.details()
+
+
+def test_a_value_of_a_foreign_type_is_named(engine: provider_pb2_grpc.ResourceProviderStub) -> None:
+    inputs = encode({"create": {"4dabf18193072939515e22adb298388d": "of another world"}})
+    with pytest.raises(grpc.RpcError) as refused:
+        engine.Check(provider_pb2.CheckRequest(urn=URN, news=inputs))
+    assert refused.value.details() == (
+        "a value of a type which this plugin does not accept (signature of another world)"
+    )
 
 
 def test_what_exists_half_is_kept(engine: provider_pb2_grpc.ResourceProviderStub) -> None:

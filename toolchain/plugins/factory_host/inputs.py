@@ -9,7 +9,17 @@ from components.host import HostStateArgs, RemoteHost
 from components.host.args_values import ItemName
 from components.host.transport_ssh import Login
 from components.model import Model
-from toolchain.plugins.kit import UNKNOWN, Failure, Path, Paths, Properties, Value, format_path, has_unknown
+from toolchain.plugins.kit import (
+    UNKNOWN,
+    Failure,
+    Path,
+    Paths,
+    Properties,
+    ProviderError,
+    Value,
+    format_path,
+    has_unknown,
+)
 
 __all__ = ["CREDENTIALS", "Credentials", "Inputs", "Role", "for_preview", "normalised", "problems"]
 
@@ -43,8 +53,19 @@ class Role(Model):
 
     @classmethod
     def of(cls, inputs: Properties) -> "Role":
-        """Read them out of inputs from a state, whose document may be what a refresh found."""
-        return cls.model_validate({name: inputs[name] for name in cls.model_fields if name in inputs})
+        """Read them out of inputs from a state, whose document may be what a refresh found.
+
+        Raises ProviderError for what another version of this plugin wrote and this one does not understand.
+        """
+        given = {name: inputs[name] for name in cls.model_fields if name in inputs}
+        try:
+            return cls.model_validate(given)
+        except ValidationError:
+            reasons = "; ".join(f"{path}: {reason}" for path, reason in problems(cls, given))
+            raise ProviderError(
+                f"the state describes this host in a way that is not understood here: {reasons}; run once with "
+                "--refresh=false, which describes it anew."
+            ) from None
 
 
 class Inputs(Role):

@@ -19,7 +19,7 @@ from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, plugin_pb2, provid
 
 from .diff import Change, Diff, parse_path
 from .handler import Backend, Context, Failure, Handler, InitializationError, Provider, ProviderError
-from .values import Paths, Properties, decode, encode
+from .values import ForeignValueError, Paths, Properties, decode, encode
 
 MESSAGE_LIMITS: Final = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
@@ -44,7 +44,7 @@ def _answer(method: _Method[_Response]) -> _Method[_Response]:
             return method(self, request, rpc)
         except InitializationError as error:
             self.abort_partial(error, request, rpc)
-        except (ProviderError, ValueError) as error:
+        except (ProviderError, ForeignValueError) as error:
             rpc.abort(grpc.StatusCode.UNKNOWN, str(error))
         except Exception as error:  # noqa: BLE001 its text is not told: it may hold a secret
             where = traceback.extract_tb(error.__traceback__)[-1]

@@ -14,6 +14,10 @@ from typing import Any, Final, TypeAlias
 from google.protobuf import struct_pb2
 
 
+class ForeignValueError(ValueError):
+    """A value on the wire is of a type that no handler sees; the message names the type, never the value."""
+
+
 class Unknown(enum.Enum):
     """The one-value type of :data:`UNKNOWN`."""
 
@@ -86,7 +90,7 @@ def decode(struct: struct_pb2.Struct) -> tuple[Properties, Paths]:
     """Read properties from the wire: the plain values, and the paths at which they were secret.
 
     A secret anywhere in a list makes the whole list secret, because a backend may reorder it. ``null`` members of maps
-    are dropped: they mean absent. Whole numbers become ``int``.
+    are dropped: they mean absent. Whole numbers become ``int``. Raises :class:`ForeignValueError`.
     """
     secrets: set[Path] = set()
     return dict(_members(struct, (), secrets)), frozenset(secrets)
@@ -136,7 +140,7 @@ def _decode_object(struct: struct_pb2.Struct, at: Path, secrets: set[Path]) -> V
         return Asset(**{key: parts.get(key) for key in ("text", "path", "uri")}, hash=parts.get("hash", ""))
     if signature == _ARCHIVE:
         return Archive(**{key: parts.get(key) for key in ("assets", "path", "uri")}, hash=parts.get("hash", ""))
-    raise ValueError(f"a value of a type which this plugin does not accept (signature {signature})")
+    raise ForeignValueError(f"a value of a type which this plugin does not accept (signature {signature})")
 
 
 def _outside_lists(path: Path) -> Path:
