@@ -71,6 +71,17 @@ MISTAKES: dict[str, tuple[str, str]] = {
         text(clusters=[{"name": "one", "cluster": {"server": "one.example.test:6443"}}]),
         "is not an http or https URL",
     ),
+    "proxy of another kind": (
+        text(
+            clusters=[
+                {
+                    "name": "one",
+                    "cluster": {"server": "https://one.example.test", "proxy-url": "socks5://10.0.0.1:1080"},
+                }
+            ]
+        ),
+        "cluster 'one' of the kubeconfig: `proxy-url`: .*is not an http or https URL",
+    ),
     "token of another type": (
         text(users=[{"name": "admin", "user": {"token": ["s3cret-token"]}}]),
         "user 'admin' of the kubeconfig: `token`",

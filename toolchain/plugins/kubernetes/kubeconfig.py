@@ -33,13 +33,15 @@ class Cluster(_Section):
     tls_server_name: str | None = None
     proxy_url: str | None = None
 
-    @field_validator("server")
+    @field_validator("server", "proxy_url")
     @classmethod
-    def _url(cls, server: str) -> str:
-        parts = urlsplit(server)
+    def _url(cls, address: str | None) -> str | None:
+        if address is None:
+            return None
+        parts = urlsplit(address)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError("is not an http or https URL")
-        return server.rstrip("/")
+        return address.rstrip("/")
 
 
 class User(_Section):
