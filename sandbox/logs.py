@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from io import BufferedWriter
+from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 
+from sandbox.files import PRIVATE
+
 CAP_BYTES = 5 * 1024 * 1024
-PRIVATE = 0o600
 
 
 class CappedLog:
@@ -20,22 +22,20 @@ class CappedLog:
 
     def write(self, chunk: bytes) -> None:
         """Append; what the disk refuses is dropped, because a full disk must not stop the backends' output."""
-        if self._stream.tell() + len(chunk) > self._cap and self._stream.tell() > 0:
-            self._stream.close()
-            self._path.replace(predecessor(self._path))
-            self._stream = self._open()
-        try:
+        with suppress(OSError):
+            if self._stream.tell() + len(chunk) > self._cap and self._stream.tell() > 0:
+                self._path.replace(predecessor(self._path))
+                full, self._stream = self._stream, self._open()
+                full.close()
             self._stream.write(chunk)
-            self._stream.flush()
-        except OSError:
-            return
 
     def close(self) -> None:
         """Close the file."""
         self._stream.close()
 
-    def _open(self) -> BufferedWriter:
-        return os.fdopen(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, PRIVATE), "ab")
+    def _open(self) -> FileIO:
+        # Without a buffer: it would keep what the disk refused, and be refused again when the file is closed.
+        return os.fdopen(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, PRIVATE), "ab", buffering=0)
 
 
 def predecessor(path: Path) -> Path:

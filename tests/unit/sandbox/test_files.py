@@ -136,6 +136,25 @@ def test_a_log_is_continued(tmp_path: Path) -> None:
     assert (tmp_path / "x.log").read_bytes() == b"first\nsecond\n"
 
 
+def test_a_full_disk_costs_the_lines_and_nothing_else() -> None:
+    log = CappedLog(Path("/dev/full"))
+    log.write(b"lost\n")
+    log.close()
+
+
+def test_a_log_that_cannot_be_moved_away_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "x.log"
+    log = CappedLog(path, cap=10)
+    predecessor(path).mkdir()
+    for line in (b"first\n", b"second\n"):
+        log.write(line)
+    predecessor(path).rmdir()
+    log.write(b"third\n")
+    log.close()
+    assert predecessor(path).read_bytes() == b"first\n"
+    assert path.read_bytes() == b"third\n"
+
+
 def test_a_lock_is_held_by_one_and_the_second_is_told_that_it_waits(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     order: list[str] = []
