@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 
 from . import names
+from .digest import Digest
 from .fs import kind_of
 from .json_text import loads
-from .plan_files import BACKUP
+from .planner import SYSTEM_KINDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def gather(
     if journal:
         facts["journal"] = journal
     looks = _paths(document, owned, keys, resource)
-    if host.system:
+    if host.system and not keys.keys().isdisjoint(SYSTEM_KINDS):
         from . import facts_system
 
         facts.update(facts_system.gather(host, keys))
@@ -67,7 +67,7 @@ def _paths(
     for path, entry in document.get("directories", {}).items():
         if entry.get("state") == "absent":
             looks[path] = _ENTRIES
-    looks.update({path + BACKUP: _LOOK for path in keys.get("merges", ())})
+    looks.update({path + names.BACKUP: _LOOK for path in keys.get("merges", ())})
     for name in keys.get("blocks", ()):
         entry = document.get("blocks", {}).get(name) or owned["blocks"][name]
         looks[entry["path"]] = _TEXT
@@ -102,7 +102,7 @@ def look(host: Host, path: str, how: str) -> dict[str, Any] | None:
 
 def digest_of(place: str) -> str:
     """Hash a file in pieces."""
-    digest = hashlib.sha256()
+    digest = Digest()
     with open(place, "rb", buffering=0) as file:
         while piece := file.read(_PIECE):
             digest.update(piece)

@@ -7,10 +7,10 @@ synced, validated and renamed. The directory is synced before anything else reli
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import stat
 
+from .digest import Digest, sha256_of
 from .errors import failed
 
 TYPE_CHECKING = False
@@ -29,7 +29,7 @@ def temporary(path: str) -> str:
 
     It begins with a dot and ends in ``.tmp``: the programs that read whole directories pass over it.
     """
-    name = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
+    name = sha256_of(os.fsencode(path))[:16]
     return f"{os.path.dirname(path)}/.factory-{name}.tmp"
 
 
@@ -183,7 +183,7 @@ class Files:
 
 def _fill(descriptor: int, pieces: Iterable[bytes], mode: int, owner: int, group: int) -> str:
     """Give the open file its owner, mode and content, and sync it; returns the content's SHA-256."""
-    digest = hashlib.sha256()
+    digest = Digest()
     try:
         os.fchown(descriptor, owner, group)
         os.fchmod(descriptor, mode)

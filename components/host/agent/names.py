@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-
+from .digest import sha256_of
 from .host import STATE
 
 UNITS = "/etc/systemd/system"
 FSTAB = "/etc/fstab"
+BACKUP = ".factory-backup"
+"""What is added to the name of a foreign file for its copy from before the first merge."""
 
 
 def unit_path(name: str) -> str:
@@ -57,4 +58,4 @@ def journal_path(resource: str) -> str:
 
 def short(resource: str) -> str:
     """Make a file name for a resource."""
-    return hashlib.sha256(resource.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return sha256_of(resource.encode("utf-8", "surrogatepass"))[:16]

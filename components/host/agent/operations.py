@@ -5,12 +5,9 @@ from __future__ import annotations
 import os
 import time
 
-from . import facts, facts_system
-from .edit_lines import authorized_keys, block, fstab
-from .edit_merge import merge
+from . import facts
 from .errors import AgentError, Refusal, failed
 from .fs import kind_of
-from .plan_services import guards_say_run
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,7 +42,6 @@ _SERVICE_SECONDS = 150.0
 _SETTLE_SECONDS = 0.25
 _SSH_MODE, _KEYS_MODE = 0o700, 0o600
 _PIECE = 256 * 1024
-EDITORS: dict[str, Any] = {"block": block, "merge": merge, "fstab": fstab}
 
 
 class Skipped(Exception):  # noqa: N818 it is an answer, not an accident
@@ -119,7 +115,7 @@ class Operations:
         elif creating is None:
             raise failed(f"{path}: there is no such file, and nothing in this run brought it")
         try:
-            new = EDITORS[editor](text, **arguments)
+            new = _editor(editor)(text, **arguments)
         except Refusal as refusal:
             raise failed(f"{path}: {refusal}") from refusal
         if new != text and new is not None:
@@ -128,6 +124,8 @@ class Operations:
             self._files.write(path, [data], **attributes, validate=validate)
 
     def _edit_keys(self, user: str, arguments: dict[str, Any]) -> None:
+        from .edit_lines import authorized_keys
+
         fields = self._host.accounts("passwd").get(user)
         if fields is None:
             raise failed(f"the user {user!r} does not exist on the host")
@@ -171,11 +169,15 @@ class Operations:
 
     def _mount(self, point: str, source: str) -> None:
         """Mount what fstab says. With ``nofail`` a missing device is no failure for mount, but it is one for us."""
+        from . import facts_system
+
         self._run(["mount", point])
         if point not in facts_system.mount_points(self._host):
             raise failed(f"{point} is not mounted: {source} is not there; attach the device, or correct its label")
 
     def _service(self, verb: str, name: str) -> None:
+        from . import facts_system
+
         if self._serving is None:
             self._serving = time.monotonic()
         # A package starts its service at once, with the files that it brings: by now the document's are there.
@@ -189,6 +191,8 @@ class Operations:
 
     def require_running(self, names: Sequence[str]) -> None:
         """Look a moment after the last start which of these services has failed since; raises AgentError for one."""
+        from . import facts_system
+
         time.sleep(_SETTLE_SECONDS)
         for name, fact in facts_system.units(self._host, list(names)).items():
             if fact and fact["active"] == "failed":
@@ -200,6 +204,8 @@ class Operations:
         return done.stdout
 
     def _step(self, name: str, entry: Mapping[str, Any]) -> None:
+        from .plan_services import guards_say_run
+
         fact = facts.step_fact(self._host, {**entry, "once_for": None}, self._resource, name)
         if not guards_say_run(entry, fact):
             raise Skipped
@@ -228,6 +234,8 @@ class Operations:
         self._updated = True
 
     def _install_packages(self, wanted: list[str], updated: bool) -> None:  # noqa: FBT001 an argument of a plan
+        from . import facts_system
+
         argv = [*APT, "--allow-downgrades", "--allow-change-held-packages", "install", "--", *wanted]
         if any("=" in word for word in wanted) and not (updated or self._updated):
             self._update_packages()
@@ -258,3 +266,15 @@ class Operations:
                 )
                 raise AgentError("failed", message, command=argv, status=done.status, stderr=done.last_lines())
             time.sleep(_APT_PAUSE)
+
+
+def _editor(name: str) -> Callable[..., str | None]:
+    """Give an editor of texts by its name."""
+    from . import edit_lines, edit_merge
+
+    editors: dict[str, Callable[..., str | None]] = {
+        "block": edit_lines.block,
+        "merge": edit_merge.merge,
+        "fstab": edit_lines.fstab,
+    }
+    return editors[name]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import binascii
-import hashlib
 
+from .digest import sha256_of
 from .errors import Refusal
 
 TYPE_CHECKING = False
@@ -148,7 +148,7 @@ class Content:
         self.data = data
         self.blob = data is None
         self.secret = secret
-        self.sha256 = sha256 if data is None else hashlib.sha256(data).hexdigest()
+        self.sha256 = sha256 if data is None else sha256_of(data)
         self.size = size if data is None else len(data)
 
     def __repr__(self) -> str:

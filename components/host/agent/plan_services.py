@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-
 from . import names, rendering
+from .digest import sha256_of
 from .errors import Refusal
 from .plan import Planning, file_change, is_unit_file, text_content
 
@@ -209,7 +208,7 @@ def _step(planning: Planning, name: str, entry: Mapping[str, Any]) -> None:
 def once_hash(entry: Mapping[str, Any]) -> str | None:
     """Give the hash that the host remembers of a step that runs once for a text."""
     text = entry.get("once_for")
-    return None if text is None else hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return None if text is None else sha256_of(text.encode("utf-8", "surrogatepass"))
 
 
 def guards_say_run(entry: Mapping[str, Any], fact: Mapping[str, Any]) -> bool:

@@ -149,13 +149,16 @@ def _planners(kind: str) -> tuple[Any, Any, Any]:
             plan_files.release_file(kind, planning, path)
 
         return getattr(plan_files, kind), remove, release
-    if kind in ("directories", "blocks", "merges"):
+    if kind == "directories":
         from . import plan_files
 
+        return plan_files.directories, plan_files.no_directories, plan_files.release_directories
+    if kind in ("blocks", "merges"):
+        from . import plan_edits
+
         return {
-            "directories": (plan_files.directories, plan_files.no_directories, plan_files.release_directories),
-            "blocks": (plan_files.blocks, plan_files.no_blocks, plan_files.no_blocks),
-            "merges": (plan_files.merges, None, plan_files.release_merges),
+            "blocks": (plan_edits.blocks, plan_edits.no_blocks, plan_edits.no_blocks),
+            "merges": (plan_edits.merges, None, plan_edits.release_merges),
         }[kind]
     if kind in ("units", "steps"):
         from . import plan_services

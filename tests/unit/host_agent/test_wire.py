@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from components.host.agent import (
+    BOOTSTRAP,
     OUR_BYTECODE,
     FrameParser,
     ProtocolError,
@@ -94,6 +95,26 @@ def test_each_python_of_this_machine_runs_it(tmp_path: Path) -> None:
             assert applied.get("applied") == ["files:/etc/a", "merges:/etc/b.ini", "steps:s"], (version, applied)
             assert wire.read(document)["drift"] == {}
             assert wire.ask({"kind": "check", "checks": {"f": {"file": "/etc/a"}}})["checks"]["f"]["type"] == "file"
+
+
+def test_plain_files_load_only_what_plain_files_need(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("a")
+    (tmp_path / "a").chmod(0o644)
+    document = {"files": {"/a": {"content": "a", "mode": "0644"}}}
+    request = {"kind": "apply", "document": document, "resource": "r", "root": str(tmp_path), "lock": {"holder": "t"}}
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-IS", "-c", BOOTSTRAP],
+        input=bundle(OUR_BYTECODE) + json_frame(request) + json_frame({"kind": "end"}),
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    assert b'"applied":[]' in done.stdout
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.decode().splitlines()}
+    assert {"factory_agent.plan_files", "factory_agent.operations", "fcntl"} <= loaded
+    assert not loaded & {"hashlib", "_hashlib", "importlib", "types", "json", "re", "subprocess", "select"}
+    others = ("confirm", "download", "drift", "edit_", "facts_system", "plan_edits", "plan_s", "rendering")
+    assert not [name for name in loaded if name.startswith(tuple(f"factory_agent.{other}" for other in others))]
 
 
 def test_plan_apply_read(wire: Wire, tmp_path: Path) -> None:
