@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from types import FrameType
 
 from bench import cm5, engine, hosts, labels, merge
 from bench.harness import QUICK_RUNS, RUNS, as_json, machine, table
+from sandbox.supervisor import OWNER_VARIABLE
 
 BENCHMARKS = {"cm5": cm5.run, "engine": engine.run, "hosts": hosts.run, "labels": labels.run, "merge": merge.run}
 
@@ -20,7 +22,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_RUNS} runs instead of {RUNS}, smaller cases")
     parser.add_argument("--json", action="store_true", help="one JSON object per row")
     chosen = parser.parse_args()
-    # An ended benchmark stops its sandbox, also when its shell had told it to ignore Ctrl-C.
+    # An ended benchmark stops its sandbox, also when its shell had told it to ignore Ctrl-C; and so does a killed one.
+    os.environ[OWNER_VARIABLE] = str(os.getpid())
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _end)
     facts = machine()

@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from sandbox.layout import Layout
 
@@ -15,7 +16,7 @@ ALREADY_RUNNING = 3
 
 
 def main(arguments: list[str]) -> int:
-    """Detach and supervise; standard input says where (`state_dir`) and with which programs (`tools`)."""
+    """Detach and supervise; standard input says where (`state_dir`), with which programs (`tools`) and for whom."""
     if arguments != ["supervise"] or sys.stdin.isatty():
         print("this is the sandbox's supervisor; use: ./factory sandbox start|stop|status|reset", file=sys.stderr)
         return 2
@@ -33,10 +34,10 @@ def main(arguments: list[str]) -> int:
     os.setsid()
     if os.fork() != 0:
         os._exit(0)
-    return _supervise(layout, {name: Path(path) for name, path in order["tools"].items()})
+    return _supervise(layout, {name: Path(path) for name, path in order["tools"].items()}, order["owner"])
 
 
-def _supervise(layout: Layout, tools: dict[str, Path]) -> int:
+def _supervise(layout: Layout, tools: dict[str, Path], owner: dict[str, Any] | None) -> int:
     log = os.open(layout.log("supervisor"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     nothing = os.open(os.devnull, os.O_RDONLY)
     for source, target in ((nothing, 0), (log, 1), (log, 2)):
@@ -45,9 +46,10 @@ def _supervise(layout: Layout, tools: dict[str, Path]) -> int:
     # Imported late: before the fork there must be no thread, and it makes the caller wait less.
     from sandbox.daemon import Daemon  # noqa: PLC0415 - only the supervisor needs it
     from sandbox.errors import SandboxError  # noqa: PLC0415 - only the supervisor needs it
+    from sandbox.processes import ProcessId  # noqa: PLC0415 - only the supervisor needs it
 
     try:
-        up = asyncio.run(Daemon(layout, tools).run())
+        up = asyncio.run(Daemon(layout, tools, ProcessId.model_validate(owner) if owner else None).run())
     except SandboxError as error:
         print(error, file=sys.stderr)
         return 1

@@ -26,6 +26,7 @@ from sandbox.errors import SandboxError
 from sandbox.layout import Layout
 from sandbox.logs import CAP_BYTES, predecessor
 from sandbox.ports import load_or_choose
+from sandbox.processes import ProcessId
 from sandbox.record import Phase
 from sandbox.runner import Runner
 
@@ -41,11 +42,12 @@ _TICK_SECONDS = 1
 
 
 class Daemon:
-    """One sandbox, from its start until it is told to stop."""
+    """One sandbox, from its start until it is told to stop, or until the process that owns it has ended."""
 
-    def __init__(self, layout: Layout, tools: Mapping[str, Path]) -> None:
+    def __init__(self, layout: Layout, tools: Mapping[str, Path], owner: ProcessId | None) -> None:
         self._layout = layout
         self._tools = tools
+        self._owner = owner
         self._ports = load_or_choose(layout.ports)
         self._credentials = load_or_make(layout.credentials, postgres.data(layout))
         self._cluster = kubernetes.Cluster(layout, self._ports["kube-apiserver"])
@@ -53,13 +55,13 @@ class Daemon:
         self._complaints: set[str] = set()
 
     async def run(self) -> bool:
-        """Run until SIGTERM or SIGINT; returns whether everything had come up."""
+        """Run until SIGTERM, SIGINT or the owner's end; returns whether everything had come up."""
         stopping = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopping.set)
         up = asyncio.create_task(self._bring_up())
-        stop = asyncio.create_task(stopping.wait())
+        stop = asyncio.create_task(self._told(stopping))
         await asyncio.wait({up, stop}, return_when=asyncio.FIRST_COMPLETED)
         error = await self._outcome(up)
         if error:
@@ -73,6 +75,13 @@ class Daemon:
         else:
             self._layout.record.unlink(missing_ok=True)
         return not error
+
+    async def _told(self, stopping: asyncio.Event) -> None:
+        """Return when it is told to stop, or nobody is left for whom it runs."""
+        while self._owner is None or self._owner.alive():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), None if self._owner is None else _TICK_SECONDS)
+                return
 
     async def _outcome(self, up: asyncio.Task[None]) -> str:
         """Return what went wrong while coming up; empty when nothing did, or when it was told to stop meanwhile."""
@@ -165,7 +174,7 @@ class Daemon:
         await self._runner.until(name, probe, _READY_SECONDS)
         self._runner.ready(name)
 
-    async def _watch(self, stop: asyncio.Task[bool]) -> None:
+    async def _watch(self, stop: asyncio.Task[None]) -> None:
         """Do the small regular duties until told to stop. A crashed backend is reported by status, not hidden."""
         async with objects.client(self._cluster) as api:
             while not stop.done():

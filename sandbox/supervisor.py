@@ -36,6 +36,8 @@ _POLL_SECONDS = 0.05
 _START_SECONDS = 300
 _STOP_SECONDS = 45
 _GONE_SECONDS = 10
+OWNER_VARIABLE = "FACTORY_SANDBOX_OWNER"
+"""Number of a process with which a sandbox ends: a run of tests that is killed leaves none behind."""
 # The daemon needs these to find itself and its programs; anything else in the environment may be a secret.
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV")
 
@@ -123,7 +125,12 @@ class Sandbox:
 
     def _spawn(self, tools: Mapping[str, Path]) -> None:
         self._layout.record.unlink(missing_ok=True)
-        order = {"state_dir": str(self._layout.root), "tools": {name: str(path) for name, path in tools.items()}}
+        owner = _owner()
+        order = {
+            "state_dir": str(self._layout.root),
+            "tools": {name: str(path) for name, path in tools.items()},
+            "owner": owner.model_dump() if owner else None,
+        }
         environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         started = subprocess.run(
             [sys.executable, "-m", "sandbox", "supervise"],
@@ -198,3 +205,13 @@ class Sandbox:
         if left:
             numbers = ", ".join(str(process.pid) for process in left)
             raise SandboxError(f"processes {numbers} of the sandbox do not end, not even by SIGKILL; look at them")
+
+
+def _owner() -> ProcessId | None:
+    number = os.environ.get(OWNER_VARIABLE)
+    if not number:
+        return None
+    owner = ProcessId.of(int(number)) if number.isdecimal() else None
+    if owner is None:
+        raise SandboxError(f"{OWNER_VARIABLE}={number}: there is no such process; give the number of one, or unset it")
+    return owner

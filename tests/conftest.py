@@ -13,6 +13,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 import toolchain
+from sandbox.supervisor import OWNER_VARIABLE
 
 # The files of these folders share what the first of them made, and follow one another.
 IN_ONE_PIECE = ("tests/engine/application/",)
@@ -53,8 +54,10 @@ hypothesis.settings.load_profile("factory")
 
 
 def pytest_configure() -> None:
-    """Heed interrupts: a shell that starts tests in the background has them ignored, and children inherit that."""
+    """Heed interrupts, and leave no sandbox behind even if this process is killed."""
+    # A shell that starts tests in the background has interrupts ignored, and children inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ[OWNER_VARIABLE] = str(os.getpid())
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ import toolchain
 from sandbox import Endpoints, Sandbox, SandboxError, SandboxState
 from sandbox.layout import Layout
 from sandbox.ports import load_or_choose
-from sandbox.processes import ProcessId, with_descendants
+from sandbox.processes import ProcessId, wait_gone, with_descendants
 from sandbox.record import BackendState, Record
 
 pytestmark = pytest.mark.engine
@@ -243,6 +243,20 @@ def test_without_a_pooler_the_rest_works_and_the_missing_hop_is_named(
     assert status.state is SandboxState.RUNNING
     assert "APP-07" in status.uncovered[0]
     assert status.uncovered[0] in lines
+
+
+def test_it_ends_with_the_process_that_owns_it(state: Path, lines: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    box = Sandbox(state)
+    box.stop(lines.append)
+    with subprocess.Popen(["/bin/sleep", "600"]) as owner:
+        monkeypatch.setenv("FACTORY_SANDBOX_OWNER", str(owner.pid))
+        box.start(lines.append)
+        processes = all_processes(state)
+        owner.kill()
+    assert wait_gone(processes, 90) == []
+    assert box.status().state is SandboxState.STOPPED
+    with pytest.raises(SandboxError, match=f"FACTORY_SANDBOX_OWNER={owner.pid}: there is no such process"):
+        box.start(lines.append)
 
 
 def test_a_port_held_by_another_program_is_named_with_its_holder(state: Path, lines: list[str]) -> None:
