@@ -260,6 +260,13 @@ class TestOldContract:
         assert "none — base volume" in capsys.readouterr().out
         assert (fast_path / "image").stat().st_size == 2 * BLOCK
 
+    def test_any_name_of_the_directory_is_taken_and_told(
+        self, fast_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        source = make_replica(fast_path / "copy", "A." * 256)
+        assert old_contract.main([str(source), str(fast_path / "image")]) == 0
+        assert "the name 'copy' is not <volume>-<8 hex digits>" in capsys.readouterr().err
+
     def test_its_name_is_enough(self, single_file: Path, fast_path: Path) -> None:
         source = make_replica(fast_path / NAME, "A.")
         tool = fast_path / "merge-longhorn-layers.py"

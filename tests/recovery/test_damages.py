@@ -1,6 +1,9 @@
 """One directory per damage: each gets its verdict with its reason, from `scan` as from `merge`, and never an image."""
 
+import errno
 import json
+import os
+import re
 from pathlib import Path
 
 import pytest
@@ -12,19 +15,22 @@ from components.longhorn.recovery import (
     Mode,
     RecoveryError,
     RefusedError,
+    Replica,
+    Severity,
     Status,
     Verdict,
     inspect,
     merge,
     read_replica,
 )
+from components.longhorn.recovery.extents import LayerFile
+from components.longhorn.recovery.ranking import Circumstances
 from components.longhorn.recovery.scan import scan
-from tests.recovery.model.damages import DAMAGES, HEAD, MIDDLE, change, good, rows
-from tests.recovery.model.layers import content, layer_meta, write_json, write_layer
+from tests.recovery.model.damages import DAMAGES, HEAD, MIDDLE, change, good, promised, rows
+from tests.recovery.model.layers import NAME, content, layer_meta, make_replica, write_json, write_layer
 from tests.recovery.model.witness import witness
 
 pytestmark = pytest.mark.usefixtures("nobody_else")
-NAME = "pvc-0a1b2c3d-00000001"
 SPOILT = [name for name, (_, verdict, _) in DAMAGES.items() if verdict in {"damaged", "refused"}]
 TOLD = [name for name in DAMAGES if name not in SPOILT]
 
@@ -69,6 +75,76 @@ def test_verdict_and_reason(name: str, fast_path: Path) -> None:
     assert {c.replica.name: c.replica.verdict.value for c in ranking.candidates}[NAME] == verdict
     assert ranking.chosen is not None
     json.dumps(report.as_dict())
+
+
+NAMES = [NAME, f"{NAME}.empty", f"{NAME}.empty_backup", f"copy of {NAME}", "copy", f"{NAME[:-1]}G"]
+
+
+def outcome(source: Path, options: MergeOptions | None = None) -> tuple[Status, set[str]]:
+    """How a merge ends, and the codes it gives as its reasons."""
+    try:
+        result = merge(source, source.parent / "image", options)
+    except RecoveryError as error:
+        assert not (source.parent / "image").exists()
+        return error.status, set(re.findall(r"\(([a-z-]+)\):", str(error)))
+    return result.status, {finding.code for finding in result.findings if finding.severity >= Severity.WARNING}
+
+
+def judged(source: Path) -> Replica:
+    """What a scan of the folder says of the directory."""
+    found = scan([source.parent])
+    assert found.replicas
+    return next(c.replica for ranking in found.rankings for c in ranking.candidates if c.replica.path == source)
+
+
+@pytest.mark.parametrize("name", [*DAMAGES, "good"])
+def test_scan_and_merge_agree(name: str, fast_path: Path) -> None:
+    """One verdict and the same reasons: what a scan refuses is merged by nobody, and what it offers can be merged."""
+    source = good(fast_path / NAME) if name == "good" else spoil(name, fast_path)
+    found = judged(source)
+    status, codes = outcome(source)
+    assert status is promised(found.verdict)
+    least = Severity.REFUSED if status in {Status.REFUSED, Status.DAMAGED} else Severity.WARNING
+    assert codes == {finding.code for finding in found.findings if finding.severity >= least}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_scan_and_merge_agree_about_names(name: str, fast_path: Path) -> None:
+    """LHR-032, ODF-018: only `<volume>-<8 hex>` is Longhorn's own; every other name is a risk to be accepted."""
+    source = good(fast_path / name)
+    found = judged(source)
+    status, codes = outcome(source)
+    assert status is promised(found.verdict)
+    if name == NAME:
+        assert status is Status.RECOVERED
+        return
+    assert (found.verdict, codes) == (Verdict.REFUSED, {"set-aside"})
+    assert f"the name {name!r} is not <volume>-<8 hex digits>" in "; ".join(found.reasons())
+    accepting = frozenset({"set-aside"})
+    assert scan([fast_path], circumstances=Circumstances(accepting=accepting)).rankings[0].chosen is not None
+    assert outcome(source, MergeOptions(accepting=accepting)) == (Status.WARNINGS, {"set-aside"})
+
+
+def test_scan_and_merge_agree_about_what_is_too_small(fast_path: Path) -> None:
+    source = make_replica(fast_path / NAME, "A" + "." * 511)
+    assert judged(source).verdict is Verdict.REFUSED
+    assert outcome(source) == (Status.REFUSED, {"too-small"})
+    assert outcome(source, MergeOptions(accepting=frozenset({"too-small"})))[0] is Status.WARNINGS
+
+
+def test_scan_and_merge_agree_about_what_cannot_be_read(fast_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be merged as it is must not be preferred to what can; zeros in its place must be asked for."""
+    source, real = good(fast_path / NAME), LayerFile.read
+
+    def read(self: LayerFile, offset: int, length: int) -> bytes:
+        if self.path.name == MIDDLE:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(self, offset, length)
+
+    monkeypatch.setattr(LayerFile, "read", read)
+    assert judged(source).verdict is Verdict.REFUSED
+    assert outcome(source) == (Status.REFUSED, {"read-errors"})
+    assert outcome(source, MergeOptions(zero_unreadable=True))[0] is Status.WARNINGS
 
 
 @pytest.mark.parametrize("name", SPOILT)

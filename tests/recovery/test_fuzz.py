@@ -12,7 +12,7 @@ import pytest
 from components.longhorn.recovery import DamagedError, RecoveryError, RefusedError, Status, merge
 from components.longhorn.recovery.directory import ALIGNMENT
 from components.longhorn.recovery.scan import scan
-from tests.recovery.model.damages import BLOCKS, HEAD, MIDDLE, ROOT, good
+from tests.recovery.model.damages import BLOCKS, HEAD, MIDDLE, ROOT, good, promised
 from tests.recovery.model.layers import BLOCK, make_replica
 
 FILES, LONG_FILES = 2_000, 50_000
@@ -42,7 +42,10 @@ def test_mutated_metadata(fast_path: Path, dice: random.Random, long_run: bool) 
         status = attempt(folder, fast_path / "image", right)
         verdicts[status] = verdicts.get(status, 0) + 1
         if number % 50 == 0:
-            json.dumps(scan([fast_path]).as_dict())
+            report = scan([fast_path])
+            json.dumps(report.as_dict())
+            (candidate,) = report.rankings[0].candidates
+            assert status is promised(candidate.replica.verdict)
         (folder / name).write_bytes(kept[name])
     # The mutations are of all kinds: some spoil everything, some a value that does not matter.
     assert verdicts[Status.DAMAGED] > FILES // 4

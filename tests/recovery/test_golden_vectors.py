@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from components.longhorn.recovery import DamagedError, MergeOptions, Mode, Status, merge
-from tests.recovery.model.layers import content, make_replica
+from tests.recovery.model.layers import NAME, content, make_replica
 
 VECTORS = {
     1: (["ABCDEF..", "..0d..G.", ".b.0.0.."], "Ab00E0G0"),
@@ -22,7 +22,7 @@ ZERO_AS_HOLE = {1: "AbCdEFG0", 2: "0b0d00G0", 6: "ABCDEFGH"}
 @pytest.mark.parametrize("number", VECTORS)
 def test_vector_by_extents(number: int, tmp_path: Path) -> None:
     layers, expected = VECTORS[number]
-    source, image = make_replica(tmp_path / "replica", *layers), tmp_path / "image"
+    source, image = make_replica(tmp_path / NAME, *layers), tmp_path / "image"
     result = merge(source, image)
     assert image.read_bytes() == content(expected)
     assert result.status is (Status.WARNINGS if number == 4 else Status.RECOVERED)
@@ -32,15 +32,15 @@ def test_vector_by_extents(number: int, tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", ZERO_AS_HOLE)
 def test_vector_with_zeros_as_holes(number: int, tmp_path: Path) -> None:
     layers, image = VECTORS[number][0], tmp_path / "image"
-    result = merge(make_replica(tmp_path / "replica", *layers), image, MergeOptions(mode=Mode.ZERO_AS_HOLE))
+    result = merge(make_replica(tmp_path / NAME, *layers), image, MergeOptions(mode=Mode.ZERO_AS_HOLE))
     assert image.read_bytes() == content(ZERO_AS_HOLE[number])
     assert result.status is Status.WARNINGS
     assert [finding.code for finding in result.findings] == ["zero-as-hole"]
 
 
 def test_vector_7_has_no_data(tmp_path: Path) -> None:
-    source = make_replica(tmp_path / "replica", "........", "........")
+    source = make_replica(tmp_path / NAME, "........", "........")
     with pytest.raises(DamagedError) as caught:
         merge(source, tmp_path / "image")
     assert caught.value.code == "no-extents"
-    assert [path.name for path in tmp_path.iterdir()] == ["replica"]
+    assert [path.name for path in tmp_path.iterdir()] == [NAME]

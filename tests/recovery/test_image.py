@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from components.longhorn.recovery import BadInputError, RecoveryError, image
+from components.longhorn.recovery import BadInputError, RecoveryError, Status, image
+from components.longhorn.recovery.command_line import main
 from components.longhorn.recovery.image_affected import affected_files
 from components.longhorn.recovery.image_detect import FileSystem, identify, partitions
 from components.longhorn.recovery.image_ext4 import Ext4
@@ -246,6 +247,58 @@ def test_a_damaged_image_is_not_called_sound(change: Callable[[bytearray], None]
     report = image.verify(damaged(volume, tmp_path, change))
     assert not report.sound
     assert any(item.problems for item in report.file_systems)
+
+
+def _nothing(_content: bytearray) -> None:
+    """The volume as it is."""
+
+
+@pytest.mark.parametrize(
+    ("change", "verdict", "files"),
+    [
+        (_nothing, Status.RECOVERED, Status.RECOVERED),
+        (_cut, Status.DAMAGED, Status.WARNINGS),
+        (_no_superblock, Status.DAMAGED, Status.BAD_INPUT),
+        (_no_inodes, Status.DAMAGED, Status.BAD_INPUT),
+        (_zeros, Status.DAMAGED, Status.BAD_INPUT),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_what_is_copied_out_of_a_damaged_image_is_no_clean_success(
+    change: Callable[[bytearray], None], verdict: Status, files: Status, volume: Path, tmp_path: Path
+) -> None:
+    path = damaged(volume, tmp_path, change)
+    assert main(["verify", "--no-fsck", str(path)]) == verdict
+    assert main(["extract", str(path), "/tiny", "--to", str(tmp_path / "out")]) == files
+
+
+def test_a_journal_that_is_not_replayed_whole_is_told_by_both(volume: Path, tmp_path: Path) -> None:
+    path, _block, _newest = journaled(volume, tmp_path)
+    content = bytearray(path.read_bytes())
+    log = content.index(struct.pack(">III", 0xC03B3998, 4, 0))
+    content[log + 0x28 + 3] |= 0x20  # s_feature_incompat: fast commits
+    path.write_bytes(content)
+    assert main(["verify", "--no-fsck", str(path)]) == Status.DAMAGED
+    assert main(["extract", str(path), "/tiny", "--to", str(tmp_path / "out")]) == Status.WARNINGS
+
+
+def test_an_encrypted_volume_is_not_called_damaged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """GLK-028: a scan calls it usable, and nothing is wrong with it but that its passphrase is not here."""
+    path = tmp_path / "volume.img"
+    path.write_bytes(b"LUKS\xba\xbe\0\2" + bytes(MIB))
+    assert main(["verify", str(path)]) == Status.WARNINGS
+    assert "passphrase" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [["verify"], ["list"], ["extract", "/"]])
+def test_an_unfinished_image_is_no_image(
+    command: list[str], volume: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The part of a merge that was interrupted may well begin with a good file system."""
+    path = tmp_path / "volume.img.partial"
+    shutil.copyfile(volume, path)
+    assert main([command[0], str(path), *command[1:]]) == Status.BAD_INPUT
+    assert "a merge was interrupted here" in capsys.readouterr().err
 
 
 def read_all(path: Path) -> None:

@@ -128,7 +128,7 @@ def test_a_device_is_written_only_when_it_is_named_one(source: Path, device: Pat
 
 
 def test_a_device_of_another_size_is_refused(fast_path: Path, device: Path) -> None:
-    other = make_replica(fast_path / NAME, "AB")
+    other = make_replica(fast_path / NAME, "AB" * 10)
     with pytest.raises(RefusedError) as caught:
         merge(other, device, MergeOptions(to_device=True))
     assert caught.value.code == "device-size"

@@ -53,7 +53,8 @@ def _verify(chosen: argparse.Namespace, screen: Screen) -> Outcome:
     ):
         raise DamagedError("image-differs", f"{chosen.image} is not the image that its manifest describes")
     report = verify(chosen.image, run_checker=not chosen.no_fsck)
-    status = Status.DAMAGED if not report.readable else Status.RECOVERED if report.sound else Status.WARNINGS
+    lost = not report.readable and not report.locked
+    status = Status.DAMAGED if lost else Status.RECOVERED if report.sound else Status.WARNINGS
     proven = manifest is not None
     document = {"status": status.name.lower(), "equals_manifest": True if proven else None, **report.as_dict()}
     return Outcome(status, document, _verify_text(report, proven=proven))
@@ -92,9 +93,10 @@ def _day(seconds: int) -> str:
 
 def _extract(chosen: argparse.Namespace, _screen: Screen) -> Outcome:
     done = extract(chosen.image, chosen.paths, chosen.to, partition=chosen.partition)
-    status = Status.WARNINGS if done.skipped else Status.RECOVERED
+    status = Status.WARNINGS if done.skipped or done.problems else Status.RECOVERED
     lines = [
         f"{done.files} files, {done.directories} directories, {done.links} links, {size(done.bytes)} to {chosen.to}"
     ]
     lines += [f"skipped: {reason}" for reason in done.skipped]
+    lines += [f"problem: {problem}" for problem in done.problems]
     return Outcome(status, {"status": status.name.lower(), **asdict(done)}, lines)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+UNFINISHED = ".partial"
+"""How the name of an image ends while it is written."""
+
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Replace a file by a complete new one. Raises OSError."""

@@ -40,7 +40,11 @@ _N, _W, _R, _D = Severity.NOTE, Severity.WARNING, Severity.REFUSED, Severity.DAM
 RULES: dict[str, Rule] = {
     # The directory (ODF-001, ODF-018)
     "unreadable": Rule(_D, "nothing can be said about what cannot be read; run as a user who may read it"),
-    "set-aside": Rule(_R, "a renamed directory may have been opened by a new Longhorn since", acceptable=True),
+    "set-aside": Rule(
+        _R,
+        "its own name says which volume it is, and a renamed one may have been opened by a new Longhorn since",
+        acceptable=True,
+    ),
     "rebuild-leftover": Rule(_N, "files of an unfinished rebuild or purge are ignored"),
     "stray-file": Rule(_N, "a file that is no part of a replica is ignored"),
     # volume.meta (GLK-001, GLK-013)
@@ -94,7 +98,7 @@ RULES: dict[str, Rule] = {
     "holes-unknown": Rule(_R, "this file system does not tell holes from data; use the files on the disk they were on"),
     # The merge itself (MRG-012, MRG-026)
     "zero-as-hole": Rule(_W, "as asked, a written zero does not hide what lies below it"),
-    "read-errors": Rule(_W, "another directory may have it; `--on-read-error zero` merges with zeros there"),
+    "read-errors": Rule(_R, "another directory may have it; `--on-read-error zero` merges with zeros there"),
     "not-verified": Rule(_N, "what was written was not read back"),
     "sizes-differ": Rule(_W, "what a smaller one does not have counts as zeros"),
     # Circumstances that only the caller knows (LHR-033)

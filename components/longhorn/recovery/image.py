@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from .errors import BadInputError, RecoveryError
+from .files import UNFINISHED
 from .image_detect import FileSystem, Partition, partitions
 from .image_ext4 import Ext4, Inode, Read
-from .image_journal import replayed
+from .image_journal import Replay, replayed
 from .image_superblock import ImageError
 
 __all__ = [
@@ -86,6 +87,11 @@ class ImageReport:
         return bool(self.file_systems) and not any(item.problems for item in self.file_systems)
 
     @property
+    def locked(self) -> bool:
+        """Whether all there is to see is an encrypted container: nothing is wrong with it, it wants its passphrase."""
+        return bool(self.file_systems) and all(item.kind == FileSystem.LUKS.value for item in self.file_systems)
+
+    @property
     def sound(self) -> bool:
         """Whether everything that could be checked is in order; an unreplayed journal is expected after a power cut."""
         return self.readable and all(
@@ -120,11 +126,15 @@ class Extracted:
     bytes: int
     skipped: tuple[str, ...]
     """What was not copied, with the reason."""
+    problems: tuple[str, ...] = ()
+    """What ``verify`` would say against the whole image."""
 
 
 @contextmanager
 def open_image(path: Path) -> Iterator[tuple[Read, int]]:
     """Open an image or a block device: a function that reads, and the size in bytes. Raises BadInputError."""
+    if path.suffix == UNFINISHED:
+        raise BadInputError("unfinished", f"{path}: a merge was interrupted here; run the same `merge` again to end it")
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
@@ -151,7 +161,7 @@ def verify(path: Path, *, run_checker: bool = True) -> ImageReport:
 def listing(path: Path, below: str = "/", *, partition: int | None = None) -> list[Listed]:
     """List what lies below a path of the image, sorted. Raises RecoveryError when it cannot be read."""
     with open_image(path) as (read, size):
-        system = _system(read, size, partition)
+        system = _system(read, size, partition)[0]
         start = system.find(below)
         base = b"/".join(part for part in below.encode("utf-8", "surrogateescape").split(b"/") if part)
         prefix = b"/" + base if base else b""
@@ -169,7 +179,7 @@ def extract(path: Path, wanted: Iterable[str], target: Path, *, partition: int |
     if not names:
         raise BadInputError("paths", "no path given: say which files or directories to copy out, `/` for all")
     with open_image(path) as (read, size):
-        system = _system(read, size, partition)
+        system, problems = _system(read, size, partition)
         found = [(name, system.find(name)) for name in names]
         target.mkdir(parents=True, exist_ok=True)
         copier = _Copier(system)
@@ -178,7 +188,8 @@ def extract(path: Path, wanted: Iterable[str], target: Path, *, partition: int |
             copier.copy(inode, target / last if last else target, name)
         # Once for all: a call per file would take most of the time.
         os.sync()
-        return Extracted(copier.files, copier.directories, copier.links, copier.bytes, tuple(copier.skipped))
+        counts = copier.files, copier.directories, copier.links, copier.bytes
+        return Extracted(*counts, tuple(copier.skipped), problems)
 
 
 class _Copier:
@@ -246,7 +257,8 @@ def _dress(place: Path, inode: Inode) -> None:
     os.utime(place, (inode.modified, inode.modified))
 
 
-def _system(read: Read, size: int, partition: int | None) -> Ext4:
+def _system(read: Read, size: int, partition: int | None) -> tuple[Ext4, tuple[str, ...]]:
+    """Return the file system after its replay, and what speaks against it as a whole."""
     found = partitions(read, size)
     readable = [part for part in found if part.file_system is FileSystem.EXT]
     chosen = [part for part in readable if partition in {None, part.number}]
@@ -255,7 +267,18 @@ def _system(read: Read, size: int, partition: int | None) -> Ext4:
         hint = "say which with --partition" if chosen else "only ext2, ext3 and ext4 can be read here"
         raise BadInputError("partition", f"{len(chosen)} file systems fit ({held}); {hint}")
     offset = chosen[0].offset
-    return replayed(Ext4(lambda start, length: read(offset + start, length)))[0]
+    system, replay = replayed(Ext4(lambda start, length: read(offset + start, length)))
+    return system, (*_unreplayed(replay), *_cut_off(system, chosen[0]))
+
+
+def _unreplayed(replay: Replay) -> Iterator[str]:
+    if replay.fast_commits:
+        yield "the journal may hold fast commits, which are not replayed here: mount it to be sure"
+
+
+def _cut_off(system: Ext4, part: Partition) -> Iterator[str]:
+    if system.size > part.size:
+        yield f"the file system has {system.size} bytes, the image only {part.size}: its end is missing"
 
 
 def _examine(path: Path, read: Read, part: Partition, *, run_checker: bool) -> FileSystemReport:
@@ -299,16 +322,14 @@ def _examine_ext(path: Path, read: Read, part: Partition, *, run_checker: bool) 
         try:
             current, replay = replayed(system)
             transactions = replay.transactions
-            if replay.fast_commits:
-                problems.append("the journal may hold fast commits, which are not replayed here: mount it to be sure")
+            problems += _unreplayed(replay)
         except ImageError as error:
             journal, current = "damaged", system
             problems.append(str(error))
         root = tuple(sorted(os.fsdecode(entry.name) for entry in current.entries(current.inode(2))))
     except ImageError as error:
         problems.append(str(error))
-    if system is not None and system.size > part.size:
-        problems.append(f"the file system has {system.size} bytes, the image only {part.size}: its end is missing")
+    problems += _cut_off(system, part) if system is not None else ()
     block = system.superblock if system else None
     where = f"{path}?offset={part.offset}" if part.offset else str(path)
     check = _run_checker(["e2fsck", "-fn", where]) if run_checker else _not_run("not asked for")

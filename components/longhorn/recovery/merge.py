@@ -10,7 +10,7 @@ import datetime as dt
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,7 +21,7 @@ from .copying import Copy, CopyOptions
 from .directory import read_replica
 from .errors import DamagedError, RecoveryError, RefusedError, Status
 from .extents import LayerFile
-from .files import sync_folder
+from .files import UNFINISHED, sync_folder
 from .findings import Finding, Severity, Verdict
 from .guards import refuse_output
 from .inspection import SMALLEST_SUSPECT, inspect
@@ -29,6 +29,7 @@ from .journal import Checkpoint, Journal
 from .manifest import Content, Unreadable
 from .observer import Observer
 from .plan import Plan, plan
+from .ranking import Circumstances, judge
 from .readback import digest_of_file
 from .replica import Replica
 from .target import DeviceTarget, FileTarget, StreamTarget, Target
@@ -36,6 +37,8 @@ from .volume import Mode, ReadFailedError, Volume, open_volume
 
 _CURED_BY_MODE = {"holes-filled", "holes-unknown"}
 """What `zero-as-hole` is there for."""
+_CURED_BY_ZEROS = {"read-errors"}
+"""What `zero_unreadable` is there for."""
 
 
 _NOTHING = Checkpoint(0, "")
@@ -139,13 +142,18 @@ def merge(
 
 
 def assess(source: Path, options: MergeOptions) -> Replica:
-    """Return the replica if nothing that is not accepted speaks against it. Raises DamagedError, RefusedError."""
+    """Return the replica if nothing that is not accepted speaks against it: what a scan refuses is refused here.
+
+    Raises DamagedError, RefusedError.
+    """
     replica = read_replica(source, until=options.until, accepting=options.accepting)
     replica = inspect(replica, accepting=options.accepting)
+    replica = judge(replica, Circumstances(accepting=options.accepting))
+    if options.zero_unreadable:
+        replica = _cured(replica, _CURED_BY_ZEROS)
     if options.mode is Mode.ZERO_AS_HOLE:
-        cured = (replace(f, accepted=True) if f.code in _CURED_BY_MODE else f for f in replica.findings)
         asked = Finding("zero-as-hole", "the extent maps are not trusted")
-        replica = replace(replica, findings=(*cured, asked))
+        replica = _cured(replica, _CURED_BY_MODE).with_findings(asked)
     if replica.verdict is Verdict.DAMAGED:
         raise DamagedError(_worst(replica, Severity.DAMAGED), "; ".join(replica.reasons()))
     if replica.verdict is Verdict.REFUSED:
@@ -153,6 +161,12 @@ def assess(source: Path, options: MergeOptions) -> Replica:
     if replica.chain is None:
         raise DamagedError("volume-meta-missing", f"{source} is no replica directory: it has no volume.meta")
     return replica
+
+
+def _cured(replica: Replica, codes: Collection[str]) -> Replica:
+    """Take what was asked for as the acceptance of what it is there for."""
+    findings = (replace(f, accepted=True) if f.code in codes else f for f in replica.findings)
+    return replace(replica, findings=tuple(findings))
 
 
 def _worst(replica: Replica, severity: Severity) -> str:
@@ -205,7 +219,7 @@ class _Job:
 
     def _to_file(self, output: Path) -> MergeResult:
         manifest = self.options.manifest or manifests.manifest_path(output)
-        partial, noted = (output.with_name(f"{output.name}{suffix}") for suffix in (".partial", ".journal"))
+        partial, noted = (output.with_name(f"{output.name}{suffix}") for suffix in (UNFINISHED, ".journal"))
         if output.exists() and not self.options.overwrite:
             result = self._reuse(output, manifest)
             if noted.exists():
@@ -306,7 +320,7 @@ class _Job:
             self.found.append(Finding("holes-punched", f"not one of {self.plan.total} allocated bytes' blocks is zero"))
         for piece in unreadable:
             place = f"{piece.length} bytes at {piece.offset}"
-            self.found.append(Finding("read-errors", f"{place}: {piece.reason}", piece.layer))
+            self.found.append(Finding("read-errors", f"{place}: {piece.reason}", piece.layer, accepted=True))
 
     def _write_manifest(
         self, path: Path | None, content: Content, unreadable: tuple[Unreadable, ...], *, verified: bool

@@ -15,6 +15,8 @@ from .merge import MergeOptions, merge
 from .observer import Observer, Progress
 
 _MEBIBYTE = 1 << 20
+_NEVER_ASKED = frozenset({"set-aside", "too-small"})
+"""It took a directory of any name and size, and has no argument to accept one with; a warning says it."""
 _STEP = 4096 * 4096
 """It told its progress once per so many bytes of the volume."""
 
@@ -37,7 +39,8 @@ def main(arguments: Sequence[str]) -> int:
             _say(f"Snapshot    : {snapshot}")
             _say(f"Head        : {replica.chain.head.path}")
             _say(f"Output      : {output}")
-        result = merge(source, output, MergeOptions(overwrite=True), _Percentage())
+        options = MergeOptions(overwrite=True, accepting=_NEVER_ASKED)
+        result = merge(source, output, options, _Percentage())
     except RecoveryError as error:
         sys.stderr.write(f"{error}\n")
         return 1

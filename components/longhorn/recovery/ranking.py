@@ -91,12 +91,12 @@ def rank(replicas: Iterable[Replica], circumstances: Circumstances | None = None
     known = circumstances or Circumstances()
     volumes: dict[str, list[Replica]] = {}
     for replica in replicas:
-        volumes.setdefault(replica.volume, []).append(_judged(replica, known))
+        volumes.setdefault(replica.volume, []).append(judge(replica, known))
     return tuple(_ranking(volume, found, known) for volume, found in sorted(volumes.items()))
 
 
-def _judged(replica: Replica, known: Circumstances) -> Replica:
-    """Add what the circumstances say against a directory."""
+def judge(replica: Replica, known: Circumstances) -> Replica:
+    """Add what name, size and circumstances say against a directory; a merge asks the same as a scan (LHR-032, 033)."""
     found: list[Finding] = []
     if not REPLICA_NAME.fullmatch(replica.name):
         found.append(Finding("set-aside", f"the name {replica.name!r} is not <volume>-<8 hex digits>"))

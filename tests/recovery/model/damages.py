@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from components.longhorn.recovery import Status, Verdict
 from tests.recovery.model.layers import BLOCK, HOLE, ZERO, layer_meta, make_replica, write_json, write_layer
 
 BLOCKS = 2048
@@ -27,6 +28,11 @@ def rows() -> tuple[str, str, str]:
 
 def good(folder: Path) -> Path:
     return make_replica(folder, *rows())
+
+
+def promised(verdict: Verdict) -> Status:
+    """How a merge ends when a scan gave this verdict."""
+    return Status.RECOVERED if verdict is Verdict.USABLE else Status[verdict.name]
 
 
 def damage(verdict: str, code: str) -> Callable[[Damage], Damage]:

@@ -7,6 +7,8 @@ from typing import Any
 
 BLOCK = 4096
 HOLE, ZERO = ".", "0"
+NAME = "pvc-0a1b2c3d-00000001"
+"""A directory as Longhorn names them: volume and 8 hex digits."""
 
 
 def content(blocks: str) -> bytes:
