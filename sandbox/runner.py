@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sandbox.errors import SandboxError
 from sandbox.layout import Layout
 from sandbox.logs import CappedLog, tail
-from sandbox.processes import ProcessId, boot_id
+from sandbox.processes import ProcessId, boot_id, wait_gone, with_descendants
 from sandbox.record import BackendRecord, BackendState, Phase, Record
 from sandbox.service import Service
 
@@ -107,13 +107,14 @@ class Runner:
             await asyncio.gather(*(self._end(running) for name in wave if (running := self._running.get(name))))
 
     async def _end(self, running: _Running) -> None:
-        name = running.service.name
-        self.signal(name, running.service.stop_signal)
-        try:
-            await asyncio.wait_for(asyncio.shield(running.watcher), _STOP_SECONDS)
-        except TimeoutError:
-            self.signal(name, signal.SIGKILL)
-            await running.watcher
+        """End one process, then what came out of it and goes on by itself, such as a session of the SSH server."""
+        family = [member for member in map(ProcessId.of, with_descendants(running.process.pid)) if member]
+        self.signal(running.service.name, running.service.stop_signal)
+        await asyncio.to_thread(wait_gone, family[:1], _STOP_SECONDS)
+        for member in family:
+            member.signal(signal.SIGKILL)
+        # With them, whatever held its output has ended.
+        await asyncio.wait({running.watcher}, timeout=_STOP_SECONDS)
 
     async def _watch(self, name: str, process: asyncio.subprocess.Process) -> None:
         log = CappedLog(self._layout.log(name))

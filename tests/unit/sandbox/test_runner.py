@@ -1,0 +1,38 @@
+"""The processes of the backends: what is left of them when they are to end."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from sandbox.layout import Layout
+from sandbox.processes import ProcessId
+from sandbox.record import BackendState, Phase, Record
+from sandbox.runner import Runner
+from sandbox.service import Service
+from tests.support.waiting import until
+
+WAIT_SECONDS = 120
+
+
+async def _stopped(layout: Layout, command: str, started: Path) -> None:
+    """Run a command of the shell until it has made a file, and stop it."""
+    runner = Runner(layout)
+    await runner.spawn(Service("backend", ("/bin/sh", "-c", command)))
+    await asyncio.to_thread(until, started.exists)
+    runner.phase(Phase.STOPPING)
+    async with asyncio.timeout(WAIT_SECONDS):
+        await runner.stop([["backend"]])
+
+
+def test_what_came_out_of_a_backend_ends_with_it(tmp_path: Path) -> None:
+    """A session of the SSH server outlives the server and holds its output: nobody may wait for its end."""
+    layout = Layout(tmp_path / "state")
+    layout.make()
+    child = tmp_path / "child"
+    command = f"sleep 300 & echo $! >{child}.new; mv {child}.new {child}; exec sleep 300"
+    asyncio.run(_stopped(layout, command, child))
+    assert ProcessId.of(int(child.read_text())) is None
+    record = Record.load(layout.record)
+    assert record is not None
+    assert record.backends["backend"].state is BackendState.STOPPED
