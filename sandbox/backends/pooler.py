@@ -73,5 +73,4 @@ async def answers(port: int) -> bool:
     except OSError:
         return False
     writer.close()
-    await writer.wait_closed()
     return True

@@ -139,16 +139,22 @@ def _create(layout: Layout, programs: Path, password: str) -> None:
         "--encoding=UTF8",
         "--no-locale",
     )
-    done = subprocess.run(
-        launched(argv, unprivileged=True),
-        input=password + "\n",
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=_INITDB_SECONDS,
-        cwd="/",
-        env={"PATH": os.defpath, "LANG": "C.UTF-8"},
-    )
+    try:
+        done = subprocess.run(
+            launched(argv, unprivileged=True),
+            input=password + "\n",
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_INITDB_SECONDS,
+            cwd="/",
+            env={"PATH": os.defpath, "LANG": "C.UTF-8"},
+        )
+    except subprocess.TimeoutExpired:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise SandboxError(
+            f"initdb did not create {data(layout)} within {_INITDB_SECONDS} s: is that disk very busy? Start again"
+        ) from None
     if done.returncode != 0:
         shutil.rmtree(unfinished, ignore_errors=True)
         lines = "".join(f"\n    {line}" for line in (done.stdout + done.stderr).splitlines()[-6:])

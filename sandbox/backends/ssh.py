@@ -22,6 +22,8 @@ _HOST_KEY, _CLIENT_KEY = "host", "client"
 # Made by Debian's unit, which does not run here; the server refuses to be root without it.
 _SEPARATION = Path("/run/sshd")
 
+_GREETING_SECONDS = 5
+
 _SETTINGS = """\
 Port {port}
 ListenAddress {host}
@@ -76,7 +78,7 @@ def endpoint(layout: Layout, port: int) -> SshEndpoint:
 
 
 async def answers(port: int) -> bool:
-    """Tell whether the server greets."""
+    """Tell whether the server greets, within a few seconds."""
     import asyncio  # noqa: PLC0415 - only the supervisor asks
 
     try:
@@ -84,8 +86,9 @@ async def answers(port: int) -> bool:
     except OSError:
         return False
     try:
-        return (await reader.readline()).startswith(b"SSH-")
-    except OSError:
+        async with asyncio.timeout(_GREETING_SECONDS):
+            return (await reader.readline()).startswith(b"SSH-")
+    except OSError:  # the end of the time as well
         return False
     finally:
         writer.close()

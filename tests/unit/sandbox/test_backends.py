@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import getpass
 import json
 import os
+import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from sandbox import service as service_module
 from sandbox.backends import addresses, etcd, kubernetes, pooler, postgres, ssh, vault, volumes
 from sandbox.credentials import Credentials
 from sandbox.endpoints import Endpoints
@@ -34,6 +37,19 @@ def layout(tmp_path: Path) -> Layout:
 def flags(service: Service) -> dict[str, str]:
     pairs = [argument.removeprefix("--").partition("=") for argument in service.argv[1:] if argument.startswith("--")]
     return {name: value for name, _, value in pairs}
+
+
+def test_an_initdb_that_hangs_is_ended_and_leaves_nothing(
+    layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "initdb"
+    program.write_text('#!/bin/sh\nmkdir "${1#--pgdata=}"\nexec sleep 300\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(postgres, "_INITDB_SECONDS", 1)
+    monkeypatch.setattr(service_module, "unprivileged_user", lambda: None)
+    with pytest.raises(SandboxError, match=r"initdb did not create .* within 1 s"):
+        postgres.prepare(layout, tmp_path, 1, CREDENTIALS)
+    assert list(layout.postgres.iterdir()) == []
 
 
 def test_postgres_listens_on_loopback_and_asks_everybody_for_a_password(layout: Layout) -> None:
@@ -125,6 +141,13 @@ def test_the_ssh_server_listens_on_loopback_and_lets_one_key_of_one_user_in(layo
     assert host.host_key.startswith("ssh-ed25519 ")
     assert Path(host.root).is_dir()
     assert str(layout.ssh / "sshd_config") in service.argv
+
+
+def test_a_server_that_does_not_greet_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ssh, "_GREETING_SECONDS", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        assert not asyncio.run(asyncio.wait_for(ssh.answers(port), 120))
 
 
 def test_the_keys_of_the_ssh_server_are_made_once(layout: Layout) -> None:
