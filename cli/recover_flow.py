@@ -79,7 +79,8 @@ def run(
     wanted = _named(volumes, volume or [], yes=yes)
     with opening.opened(place, kubeconfig, context) as world:
         consent = Consent(yes=True, named=frozenset(item.pv_name for item in wanted))
-        work = Recovery(world, wanted, consent, dumped=_dumped(dumps or [], place), told=_told)
+        beside = [item for item in volumes if item not in wanted]
+        work = Recovery(world, wanted, consent, beside=beside, dumped=_dumped(dumps or [], place), told=_told)
         found = work.run()
     typer.echo(json.dumps(found.as_dict(), indent=2) if as_json else found.text())
     statuses = {

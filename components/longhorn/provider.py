@@ -15,6 +15,7 @@ from typing import Any, Final
 import pulumi
 from pulumi import dynamic
 
+from ..model import Model
 from ..provider_messages import one_sentence
 from .flow.agent import AgentError
 from .flow.diagnosis import capture, diagnose
@@ -46,6 +47,7 @@ __all__ = [
 
 _CONNECTION: Final = ("kubeconfig", "context", "private_key", "state_folder")
 _SECRETS: Final = ("kubeconfig", "private_key")
+_DOCUMENTS: Final[Mapping[str, type[Model]]] = {"site": SiteArgs, "volume": VolumeInput, "settings": FlowSettings}
 _OUTPUTS: Final = ("report", "drift", "diagnosis", "files", "counts")
 
 
@@ -67,7 +69,15 @@ _FORESEEN: Final = (
 
 def _changed(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
     keys = (set(olds) | set(news)) - {*_OUTPUTS, *_CONNECTION, "__provider"}
-    return any(olds.get(key) != news.get(key) for key in keys)
+    return any(_whole(key, olds.get(key)) != _whole(key, news.get(key)) for key in keys)
+
+
+def _whole(key: str, value: Any) -> Any:  # noqa: ANN401 - any property
+    """Read a document with the defaults of today: a state of an earlier release lacks the keys that came later."""
+    try:
+        return _DOCUMENTS[key].model_validate(value) if value is not None else None
+    except (KeyError, ValueError):
+        return value
 
 
 def _failures(error: InvalidInputError, name: str) -> list[dynamic.CheckFailure]:

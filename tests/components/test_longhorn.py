@@ -195,6 +195,17 @@ def test_a_changed_option_is_an_update_and_a_changed_key_is_none() -> None:
     assert result.replaces == []
 
 
+def test_a_state_of_an_earlier_release_is_no_change() -> None:
+    """It lacks the keys that came later, which have their defaults."""
+    adapter, news = provider.LonghornVolumeRecoveryProvider(), recovery_inputs()
+    later = ("scale_down", "scale_up_after")
+    olds = {**news, "volume": {key: value for key, value in news["volume"].items() if key not in later}}
+    assert olds != news
+    assert not adapter.diff("id", olds, news).changes
+    news["volume"]["scale_down"] = False
+    assert adapter.diff("id", olds, news).changes
+
+
 @pytest.mark.parametrize(
     "adapter",
     [

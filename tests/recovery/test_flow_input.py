@@ -84,6 +84,33 @@ def test_all_mistakes_are_reported_together() -> None:
         assert part in text, part
 
 
+def test_the_volumes_of_one_workload_want_the_same_of_it() -> None:
+    """VAR-008: each says the whole, so that no order of the entries matters; what contradicts is not guessed."""
+    other = {"pv_name": SECOND, "pvc_name": "data-web-1"}
+    awaited = {"kind": "StatefulSet", "namespace": "shop", "name": "vault"}
+    together = [entry(scale_up_after=[awaited]), entry(**other, scale_up_after=[awaited])]
+    one, two = parse({"longhorn_recovery_volumes": together})
+    assert one.workload == two.workload
+    assert str(one.workload) == "StatefulSet shop/web"
+    text = problems(entry(scale_up=False, replicas_after=2), entry(**other))
+    assert f"StatefulSet shop/web: {PV} and {SECOND} differ in scale_up, replicas_after" in text
+    assert "there is no workload that could wait" in problems(entry(workload_name="", scale_up_after=[awaited]))
+
+
+@pytest.mark.parametrize("names", [["web"], ["web", "db"]])
+def test_workloads_that_wait_for_each_other_are_refused(names: list[str]) -> None:
+    entries = [
+        entry(
+            pv_name=f"{PV[:-1]}{index}",
+            pvc_name=f"data-{name}",
+            workload_name=name,
+            scale_up_after=[{"kind": "StatefulSet", "namespace": "shop", "name": names[index - 1]}],
+        )
+        for index, name in enumerate(names)
+    ]
+    assert "these wait for each other: StatefulSet shop/web" in problems(*entries)
+
+
 def test_duplicates_are_refused() -> None:
     assert "given 2 times" in problems(entry(), entry())
 
@@ -353,7 +380,7 @@ def test_a_pod_of_nobody_knows_workload_stops_the_volume(fast_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("after", "recorded", "count"),
-    [("restore", "3", 3), ("restore", "0", 1), ("restore", "x", 1), (5, "3", 5), (0, "3", 0)],
+    [("restore", "3", 3), ("restore", "0", 1), ("restore", "x", 1), ("restore", "", 0), (5, "3", 5), (0, "3", 0)],
 )
 def test_def_18_replicas_come_back_as_they_were(after: Any, recorded: str, count: int) -> None:
     assert replicas_after(volume(replicas_after=after), recorded) == count

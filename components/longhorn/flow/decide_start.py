@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .facts import ClusterFacts, deep
+from .facts import ClusterFacts, deep, ready_replicas
 from .interfaces import Document, Ref, name_of
 from .marks import REPLICAS, SELF_HEAL, mark_of
 from .steps import Act, Done, Execute, Patch, Step, Wait
@@ -18,13 +18,14 @@ def decide_start(facts: ClusterFacts, volume: VolumeInput, settings: FlowSetting
     workload = facts.workload
     if workload is not None and volume.scale_up:
         ref = Ref(volume.workload_kind.value, volume.workload_name, volume.namespace)
-        recorded = mark_of(workload, REPLICAS)
-        if recorded:
-            count = replicas_after(volume, recorded)
+        count, wanted = replicas_after(volume, mark_of(workload, REPLICAS)), deep(workload, "spec", "replicas")
+        if mark_of(workload, REPLICAS) or (wanted == 0 and count):
+            if facts.awaited and count:
+                names = ", ".join(facts.awaited)
+                return Wait(f"{names} ready, before {ref} starts (scale_up_after)", settings.long_wait_seconds)
             body = {"metadata": {"annotations": {REPLICAS: None}}, "spec": {"replicas": count}}
             return Act(f"scale {ref} from 0 to {count}", Patch(ref, body))
-        wanted = deep(workload, "spec", "replicas")
-        if wanted != 0 and not int(deep(workload, "status", "readyReplicas") or 0):
+        if wanted != 0 and not ready_replicas(workload):
             return Wait(f"{ref} is ready", settings.long_wait_seconds, deep(workload, "status"))
     application = facts.application
     # It would start every workload of its own, also one whose volume is not there yet (PIT-10).
@@ -44,10 +45,13 @@ def decide_start(facts: ClusterFacts, volume: VolumeInput, settings: FlowSetting
 
 
 def replicas_after(volume: VolumeInput, recorded: str) -> int:
-    """Return how many replicas the workload gets: as many as before, at least one, or what the input says (DEF-18)."""
+    """Return how many replicas the workload gets: what the input says, or as many as before (DEF-18).
+
+    At least one, if this flow stopped it; none, if somebody else did and nothing is recorded.
+    """
     if isinstance(volume.replicas_after, int):
         return volume.replicas_after
-    return max(int(recorded), 1) if recorded.isdigit() else 1
+    return max(int(recorded), 1) if recorded.isdigit() else int(bool(recorded))
 
 
 def ready_pod(pods: Sequence[Document]) -> Document | None:

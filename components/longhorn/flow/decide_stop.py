@@ -82,7 +82,7 @@ def _users(facts: ClusterFacts, volume: VolumeInput, settings: FlowSettings) -> 
     users = [pod for pod in facts.pods if not finished(pod)]
     if users:
         names = ", ".join(name_of(pod) for pod in users)
-        if facts.workload is None:
+        if facts.workload is None or not volume.scale_down:
             return Stop("in-use", f"pods mount the claim: {names}; name their workload, or stop them (INV-005)")
         return Wait(f"pods {names} let go of the claim", settings.short_wait_seconds, names)
     if facts.share_managers:
@@ -128,6 +128,10 @@ def _stop_workload(workload: Document, facts: ClusterFacts, volume: VolumeInput,
     wanted = deep(workload, "spec", "replicas")
     replicas = 1 if wanted is None else int(wanted)
     recorded = mark_of(workload, REPLICAS)
+    if not volume.scale_down:
+        # Its controller would make the claim anew while this goes on (LHR-071).
+        reason = f"{ref} wants {replicas} replicas, and scale_down: false leaves it to you to stop it (INV-005)"
+        return Stop("in-use", reason) if replicas else None
     if replicas or not recorded:
         # One request: the count before is never lost, whatever happens next (DEF-18).
         count = recorded or str(replicas)

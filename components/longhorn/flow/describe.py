@@ -28,7 +28,7 @@ def steps_of(world: World, volume: VolumeInput) -> tuple[str, ...]:
     steps = list(data)
     if facts.application is not None and deep(facts.application, "spec", "syncPolicy", "automated", "selfHeal"):
         steps.append(f"pause self-healing of Application {name_of(facts.application)}")
-    if facts.workload is not None:
+    if facts.workload is not None and volume.scale_down:
         replicas = deep(facts.workload, "spec", "replicas")
         steps.append(f"scale {volume.workload_kind} {volume.namespace}/{volume.workload_name} from {replicas} to 0")
     if deep(facts.pv, "metadata", "deletionTimestamp"):
@@ -47,6 +47,7 @@ def steps_of(world: World, volume: VolumeInput) -> tuple[str, ...]:
     if facts.claim is None or deep(facts.claim, "metadata", "deletionTimestamp"):
         steps.append(f"create claim {volume.namespace}/{volume.pvc_name}, pinned to it")
     if facts.workload is not None and volume.scale_up:
+        steps += [f"wait until {awaited} is ready" for awaited in facts.awaited]
         steps.append("scale the workload back to what it was, and wait until it is ready")
     if volume.verify_cmd:
         steps.append(f"run in a pod: {volume.verify_cmd}")

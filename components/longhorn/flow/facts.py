@@ -8,9 +8,19 @@ from typing import Any
 
 from .interfaces import Cluster, ClusterError, Document, Ref, name_of
 from .marks import REPLICAS, SELF_HEAL, mark_of
-from .volumes import FlowSettings, VolumeInput, WorkloadKind
+from .volumes import FlowSettings, VolumeInput, WorkloadKind, WorkloadRef
 
-__all__ = ["ClusterFacts", "claims_of", "deep", "finished", "mounts_claim", "observe", "uid"]
+__all__ = [
+    "ClusterFacts",
+    "claims_of",
+    "deep",
+    "finished",
+    "mounts_claim",
+    "observe",
+    "ready_replicas",
+    "uid",
+    "workload_of",
+]
 
 
 @dataclass(frozen=True)
@@ -36,6 +46,8 @@ class ClusterFacts:
     """The ArgoCD Application that would undo a change of the workload."""
     bound_elsewhere: Document | None
     """The Longhorn Volume to which the claim is bound when that is another one."""
+    awaited: tuple[str, ...] = ()
+    """Workloads that must be ready before this one starts, and are not (VAR-008)."""
     held_back: tuple[str, ...] = ()
     """Other workloads of a paused Application that a recovery stopped and nobody has started again."""
 
@@ -68,15 +80,19 @@ def observe(cluster: Cluster, volume: VolumeInput, settings: FlowSettings) -> Cl
         bound_elsewhere=(
             cluster.get(Ref("longhorn.Volume", bound_to, longhorn)) if bound_to not in {"", pv_name} else None
         ),
+        awaited=tuple(str(other) for other in volume.scale_up_after if not ready_replicas(_read(cluster, other))),
         held_back=tuple(_held_back(cluster, workload)) if mark_of(application, SELF_HEAL) else (),
     )
 
 
 def workload_of(cluster: Cluster, volume: VolumeInput) -> Document | None:
     """Read the workload that the input names; ``None`` when it names none or there is none."""
-    if not volume.workload_name:
-        return None
-    return cluster.get(Ref(volume.workload_kind.value, volume.workload_name, volume.namespace))
+    return _read(cluster, volume.workload) if volume.workload is not None else None
+
+
+def ready_replicas(workload: Document | None) -> int:
+    """Count the replicas that are ready, by the workload's own status and never by a label of its pods (LHR-152)."""
+    return int(deep(workload, "status", "readyReplicas") or 0)
 
 
 def claims_of(workload: Document, kind: WorkloadKind, claim: str) -> bool:
@@ -112,6 +128,10 @@ def deep(value: Any, *steps: str) -> Any:  # noqa: ANN401 - any part of an objec
             return None
         value = value.get(step)
     return value
+
+
+def _read(cluster: Cluster, workload: WorkloadRef) -> Document | None:
+    return cluster.get(Ref(workload.kind.value, workload.name, workload.namespace))
 
 
 def _owned(cluster: Cluster, pod: Document, workload: Document) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from graphlib import TopologicalSorter
 from typing import Final
 
 from .agent import AgentError
@@ -73,7 +74,11 @@ class _Job:
 
 
 class Recovery:
-    """A run. ``told`` is called with each phase as it begins, for a person who watches."""
+    """A run. ``told`` is called with each phase as it begins, for a person who watches.
+
+    ``beside`` are volumes of the same input that are not to be recovered now: a workload that mounts one of them is
+    started only if that was recovered before.
+    """
 
     def __init__(
         self,
@@ -81,12 +86,14 @@ class Recovery:
         volumes: Sequence[VolumeInput],
         consent: Consent,
         *,
+        beside: Sequence[VolumeInput] = (),
         dumped: Callable[[VolumeInput], Dumped] = lambda _volume: (None, None),
         told: Callable[[str, str], None] = lambda _volume, _phase: None,
     ) -> None:
         self.world = world
         self.consent = consent
         self._told = told
+        self._beside = tuple(beside)
         name = datetime.fromtimestamp(world.clock.now(), UTC).strftime("%Y-%m-%d-%H%M%S-recovery")
         self.evidence = Evidence(world.state / "evidence", name, world.clock)
         self._jobs = [
@@ -236,6 +243,7 @@ class Recovery:
     def _start(self, job: _Job) -> None:
         volume, settings = job.volume, self.world.settings
         try:
+            self._refuse_incomplete(volume)
             self._phase(job, "start", lambda: decide_start(self._facts(job), volume, settings))
             self._verify(job)
         except _FAILURES as error:
@@ -244,6 +252,20 @@ class Recovery:
             self.evidence.note(volume.pv_name, "start", "not verified", outcome=str(error))
             return
         job.report.outcome = Outcome.WARNINGS if job.report.warnings else Outcome.RECOVERED
+
+    def _refuse_incomplete(self, volume: VolumeInput) -> None:
+        """Keep a workload down whose other volumes of the same input are not recovered yet (LHR-008, VAR-007)."""
+        namespace = self.world.settings.longhorn_namespace
+        lacking = [
+            f"{other.namespace}/{other.pvc_name}"
+            for other in self._beside
+            if other.workload is not None
+            and other.workload == volume.workload
+            and not mark_of(self.world.cluster.get(Ref("longhorn.Volume", other.pv_name, namespace)), COMPLETE)
+        ]
+        if lacking and volume.scale_up:
+            reason = f"{volume.workload} stays down until {', '.join(lacking)} is recovered too: name all its volumes"
+            raise StopError("start", "not-all", reason)
 
     def _verify(self, job: _Job) -> None:
         if not job.volume.verify_cmd or not job.volume.scale_up:
@@ -301,28 +323,31 @@ class Recovery:
 
     def _adopt_workloads(self) -> None:
         """Let volumes without a workload belong to another volume's, if that mounts their claim (VAR-007, VAR-008)."""
-        owners = [(job.volume, workload_of(self.world.cluster, job.volume)) for job in self._jobs]
-        for job in self._jobs:
-            if job.volume.workload_name:
-                continue
-            for owner, workload in owners:
-                same = owner.namespace == job.volume.namespace and workload is not None
-                if same and claims_of(workload or {}, owner.workload_kind, job.volume.pvc_name):
-                    changes = {"workload_kind": owner.workload_kind, "workload_name": owner.workload_name}
+        given = (*(job.volume for job in self._jobs), *self._beside)
+        owners = [(owner, found) for owner in given if (found := workload_of(self.world.cluster, owner)) is not None]
+
+        def adopted(volume: VolumeInput) -> VolumeInput:
+            for owner, workload in owners if volume.workload is None else ():
+                if owner.namespace == volume.namespace and claims_of(workload, owner.workload_kind, volume.pvc_name):
                     # The input itself is never changed (VAR-011).
-                    job.volume = job.volume.model_copy(update=changes)
+                    return volume.model_copy(update=owner.handling)
+            return volume
+
+        for job in self._jobs:
+            job.volume = adopted(job.volume)
+        self._beside = tuple(adopted(volume) for volume in self._beside)
 
     def _units(self) -> list[list[_Job]]:
-        """Group the volumes of one workload: it starts when all of them are ready, once (VAR-007)."""
+        """Group the volumes of one workload: it starts when all are ready, once, after what it waits for (VAR-008)."""
         units: dict[str, list[_Job]] = {}
+        waits: dict[str, list[str]] = {}
         for job in self._jobs:
-            volume = job.volume
-            owner = f"{volume.namespace}/{volume.workload_kind}/{volume.workload_name}"
-            units.setdefault(owner if volume.workload_name else volume.key, []).append(job)
-        # The one that may start it, and has a command to verify it, goes last: it does so for all.
-        return [
-            sorted(unit, key=lambda job: (job.volume.scale_up, bool(job.volume.verify_cmd))) for unit in units.values()
-        ]
+            name = str(job.volume.workload or job.volume.key)
+            units.setdefault(name, []).append(job)
+            waits[name] = [str(awaited) for awaited in job.volume.scale_up_after]
+        order = [name for name in TopologicalSorter(waits).static_order() if name in units]
+        # The one with a command to verify it goes last: it does so for all.
+        return [sorted(units[name], key=lambda job: bool(job.volume.verify_cmd)) for name in order]
 
     def _paused(self) -> list[str]:
         """Name the automation that stays paused, and what for (CLR-041)."""

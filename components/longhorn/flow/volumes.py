@@ -10,13 +10,23 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from graphlib import CycleError, TopologicalSorter
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, ValidationError, model_validator
 
 from ...model import DnsLabel, HostName, Model, Quantity, Seconds, about
 
-__all__ = ["CopyMethod", "FlowSettings", "InvalidInputError", "VolumeInput", "WorkloadKind", "parse", "quantity_bytes"]
+__all__ = [
+    "CopyMethod",
+    "FlowSettings",
+    "InvalidInputError",
+    "VolumeInput",
+    "WorkloadKind",
+    "WorkloadRef",
+    "parse",
+    "quantity_bytes",
+]
 
 _UNITS: Final = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _BINARY: Final = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
@@ -55,6 +65,22 @@ class WorkloadKind(StrEnum):
 
     DEPLOYMENT = "Deployment"
     STATEFUL_SET = "StatefulSet"
+
+
+class WorkloadRef(Model):
+    """A workload, by its place in the cluster."""
+
+    kind: WorkloadKind = Field(
+        default=WorkloadKind.DEPLOYMENT, description="What it is.", json_schema_extra=about("VAR-008")
+    )
+    namespace: DnsLabel = Field(description="Where it is.", json_schema_extra=about("VAR-008"))
+    name: Annotated[str, StringConstraints(pattern=_PV_NAME)] = Field(
+        description="Its name.", json_schema_extra=about("VAR-008")
+    )
+
+    def __str__(self) -> str:
+        """Name it as a person would."""
+        return f"{self.kind} {self.namespace}/{self.name}"
 
 
 class CopyMethod(StrEnum):
@@ -100,11 +126,23 @@ class VolumeInput(Model):
         description="The workload to stop and start; empty: nothing is scaled, and nothing may mount the claim.",
         json_schema_extra=about("VAR-006"),
     )
+    scale_down: bool = Field(
+        default=True,
+        description="Stop the workload; false: somebody else has, and it is only checked that it is down.",
+        json_schema_extra=about("VAR-008"),
+    )
     scale_up: bool = Field(
         default=True, description="Start the workload again afterwards.", json_schema_extra=about("VAR-008")
     )
+    scale_up_after: tuple[WorkloadRef, ...] = Field(
+        default=(),
+        description="Workloads that must be ready first, like the secret store: a sealed one is not.",
+        json_schema_extra=about("VAR-008, CLR-020"),
+    )
     replicas_after: Annotated[int, Field(ge=0)] | Literal["restore"] = Field(
-        default="restore", description="Replicas of the workload afterwards.", json_schema_extra=about("VAR-008")
+        default="restore",
+        description="Replicas of the workload afterwards; restore: as many as it had, at least one if it was stopped.",
+        json_schema_extra=about("VAR-008"),
     )
     source_node: str = Field(default="", description="Only this node.", json_schema_extra=about("VAR-002, VAR-003"))
     source_dir: str = Field(
@@ -134,6 +172,19 @@ class VolumeInput(Model):
         return int(self.size_bytes)
 
     @property
+    def workload(self) -> WorkloadRef | None:
+        """The workload to stop and start, if one is named: volumes with the same belong together (VAR-008)."""
+        if not self.workload_name:
+            return None
+        return WorkloadRef(kind=self.workload_kind, namespace=self.namespace, name=self.workload_name)
+
+    @property
+    def handling(self) -> dict[str, Any]:
+        """What is done with the workload: the same for all volumes of one."""
+        keys = ("workload_kind", "workload_name", "scale_down", "scale_up", "scale_up_after", "replicas_after")
+        return {key: getattr(self, key) for key in keys}
+
+    @property
     def longhorn_access_mode(self) -> str:
         """Longhorn's word for the access mode (VAR-004)."""
         return {"readwriteonce": "rwo", "readwritemany": "rwx"}[self.access_mode.lower()]
@@ -159,6 +210,8 @@ class VolumeInput(Model):
                 f"source_dir {self.source_dir!r} is no replica directory of {self.pv_name}: "
                 f"it is named {self.pv_name}-XXXXXXXX with 8 hex digits (VAR-010)"
             )
+        if self.scale_up_after and not self.workload_name:
+            problems.append("scale_up_after needs workload_name: there is no workload that could wait (VAR-008)")
         if self.verify_cmd and not self.workload_name:
             problems.append("verify_cmd needs workload_name: without a workload there is no pod to run it in (DEF-16)")
         if problems:
@@ -290,6 +343,7 @@ def parse(document: Any, settings: FlowSettings | None = None) -> tuple[VolumeIn
         except ValidationError as error:
             problems += list(explain(f"{_LIST_KEY}[{index}]", error))
     problems += _duplicates(volumes)
+    problems += _contradictions(volumes)
     if settings is not None:
         problems += [
             f"{volume.pv_name}: source_node {volume.source_node!r} is none of {', '.join(settings.nodes)} (VAR-010)"
@@ -315,3 +369,22 @@ def _duplicates(volumes: Iterable[VolumeInput]) -> Iterable[str]:
     claims = Counter(f"{volume.namespace}/{volume.pvc_name}" for volume in listed)
     for kind, counted in (("pv_name", names), ("claim", claims)):
         yield from (f"{kind} {name} is given {count} times (VAR-010)" for name, count in counted.items() if count > 1)
+
+
+def _contradictions(volumes: Iterable[VolumeInput]) -> Iterable[str]:
+    """Find volumes of one workload that want different things of it, and workloads that wait for each other."""
+    first: dict[str, VolumeInput] = {}
+    waits: dict[str, set[str]] = {}
+    for volume in volumes:
+        if volume.workload is None:
+            continue
+        workload = str(volume.workload)
+        other = first.setdefault(workload, volume)
+        differ = [key for key, value in volume.handling.items() if other.handling[key] != value]
+        if differ:
+            yield f"{workload}: {other.pv_name} and {volume.pv_name} differ in {', '.join(differ)} (VAR-008)"
+        waits.setdefault(workload, set()).update(str(awaited) for awaited in volume.scale_up_after)
+    try:
+        TopologicalSorter(waits).prepare()
+    except CycleError as error:
+        yield f"scale_up_after: these wait for each other: {', '.join(error.args[1])} (VAR-008)"
