@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.plugin_process import PluginProcess, RefusedError, plugin_process
+from tests.support.security_key import SecurityKey, agent_with
 from tests.support.ssh_server import SshServer, ssh_server, sshd
 from toolchain.plugins.kit import Archive, Asset
 
@@ -55,6 +56,17 @@ def test_a_jump_host_is_gone_through(plugin: PluginProcess, server: SshServer) -
     connection = {**server.connection, "proxy": server.connection}
     made = plugin.create(COMMAND, "x", {"connection": connection, "create": "echo there"})
     assert made.outputs["stdout"] == "there"
+
+
+def test_an_agent_is_left_as_soon_as_it_has_signed(plugin: PluginProcess, tmp_path: Path) -> None:
+    key = SecurityKey()
+    with ssh_server(tmp_path) as server, agent_with(key, tmp_path / "agent"):  # this agent hears one caller at a time
+        (tmp_path / "authorized_keys").write_text(f"{key.public_line}\n")
+        given = {name: value for name, value in server.connection.items() if name != "privateKey"}
+        connection = {**given, "agentSocketPath": str(tmp_path / "agent")}
+        for word in ("first", "second"):
+            made = plugin.create(COMMAND, word, {"connection": connection, "create": f"echo {word}"}, timeout=120)
+            assert made.outputs["stdout"] == word
 
 
 def test_failures_are_one_sentence(plugin: PluginProcess, server: SshServer, tmp_path: Path) -> None:

@@ -121,51 +121,58 @@ async def _dial(
     """Connect to one host, with patience for one which is still starting, none for one with another key."""
     settings = {**_DEFAULTS, **settings}
     where = f"{settings['host']}:{int(settings['port'])}"
-    keys = await _client_keys(settings, where)
     pause, errors = _FIRST_PAUSE, 0
-    while True:
-        try:
-            return await asyncssh.connect(
-                settings["host"],
-                int(settings["port"]),
-                username=settings["user"],
-                password=settings.get("password"),
-                client_keys=keys,
-                agent_path=None,
-                known_hosts=([asyncssh.import_public_key(settings["hostKey"])], [], []),
-                connect_timeout=settings["perDialTimeout"] or None,
-                tunnel=tunnel,
-                config=None,
-            )
-        except asyncssh.HostKeyNotVerifiable:
-            raise ProviderError(f"{where} shows another host key than the one pinned in hostKey.") from None
-        except (OSError, asyncssh.Error) as error:
-            errors += 1
-            reason = _reason(error)
-            if 0 <= settings["dialErrorLimit"] <= errors:
-                raise ProviderError(f"cannot connect to {settings['user']}@{where}: {reason}.") from None
-            await asyncio.to_thread(context.status, f"waiting for {where}: {reason}")
-        await asyncio.sleep(pause)
-        pause = min(2 * pause, _LONGEST_PAUSE)
+    async with _client_keys(settings, where) as keys:
+        while True:
+            try:
+                return await asyncssh.connect(
+                    settings["host"],
+                    int(settings["port"]),
+                    username=settings["user"],
+                    password=settings.get("password"),
+                    client_keys=keys,
+                    agent_path=None,
+                    known_hosts=([asyncssh.import_public_key(settings["hostKey"])], [], []),
+                    connect_timeout=settings["perDialTimeout"] or None,
+                    tunnel=tunnel,
+                    config=None,
+                )
+            except asyncssh.HostKeyNotVerifiable:
+                raise ProviderError(f"{where} shows another host key than the one pinned in hostKey.") from None
+            except (OSError, asyncssh.Error) as error:
+                errors += 1
+                reason = _reason(error)
+                if 0 <= settings["dialErrorLimit"] <= errors:
+                    raise ProviderError(f"cannot connect to {settings['user']}@{where}: {reason}.") from None
+                await asyncio.to_thread(context.status, f"waiting for {where}: {reason}")
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
 
 
-async def _client_keys(settings: Properties, where: str) -> list[Any] | None:
-    """Return the given key, or the agent's keys; never those which happen to lie in the user's home."""
+@contextlib.asynccontextmanager
+async def _client_keys(settings: Properties, where: str) -> AsyncIterator[list[Any] | None]:
+    """Give the given key, or the agent's for as long as it is asked; never what happens to lie in the user's home."""
     if settings.get("privateKey"):
-        try:
-            return [asyncssh.import_private_key(settings["privateKey"], settings.get("privateKeyPassword"))]
-        except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError):
-            raise ProviderError(f"privateKey for {where} cannot be read: it or its password is wrong.") from None
+        yield [_private_key(settings, where)]
+        return
     agent_path = settings.get("agentSocketPath") or os.environ.get("SSH_AUTH_SOCK")
-    if not agent_path:
-        return None
+    async with contextlib.AsyncExitStack() as stack:
+        keys: list[Any] = []
+        if agent_path:
+            try:
+                agent = await stack.enter_async_context(await asyncssh.connect_agent(agent_path))
+                keys = list(await agent.get_keys())
+            except (OSError, asyncssh.Error) as error:
+                if settings.get("agentSocketPath"):
+                    raise ProviderError(f"the SSH agent at {agent_path} does not answer: {_reason(error)}.") from None
+        yield keys or None
+
+
+def _private_key(settings: Properties, where: str) -> asyncssh.SSHKey:
     try:
-        agent = await asyncssh.connect_agent(agent_path)
-        return list(await agent.get_keys()) or None
-    except (OSError, asyncssh.Error) as error:
-        if settings.get("agentSocketPath"):
-            raise ProviderError(f"the SSH agent at {agent_path} does not answer: {_reason(error)}.") from None
-        return None
+        return asyncssh.import_private_key(settings["privateKey"], settings.get("privateKeyPassword"))
+    except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError):
+        raise ProviderError(f"privateKey for {where} cannot be read: it or its password is wrong.") from None
 
 
 def _reason(error: Exception) -> str:
