@@ -134,6 +134,21 @@ def test_a_database_changes_hands_with_all_that_is_in_it(plugin: PluginProcess, 
     assert plugin.read(changed) is None
 
 
+def test_one_connection_is_enough_to_change_hands(server: PostgresServer) -> None:
+    inputs = {"name": "lonely", "owner": "lonely-old", "alterObjectOwnership": True}
+    with (
+        ThreadPoolExecutor() as waiting,
+        plugin_process("postgresql", {**server.config, "maxConnections": 1}) as plugin,
+    ):
+        roles = [plugin.create(ROLE, name, {"name": name}) for name in ("lonely-old", "lonely-new")]
+        made = plugin.create(DATABASE, "d", inputs)
+        server.query('CREATE TABLE t (); ALTER TABLE t OWNER TO "lonely-old"', "lonely")
+        changed = waiting.submit(plugin.update, made, {**inputs, "owner": "lonely-new"}).result(120)
+        assert server.query("SELECT tableowner FROM pg_tables WHERE tablename = 't'", "lonely") == [("lonely-new",)]
+        for resource in (changed, *roles):
+            plugin.delete(resource)
+
+
 def test_a_schema_is_adopted_and_an_extension_made(plugin: PluginProcess, server: PostgresServer) -> None:
     plugin.create(ROLE, "o", {"name": "schema-owner"})
     plugin.create(DATABASE, "d", {"name": "rooms"})

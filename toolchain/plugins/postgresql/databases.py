@@ -84,22 +84,24 @@ class Database(Resource):
             ):
                 if old[name] != new[name]:
                     self._alter(connection, new, keyword, sql.Literal(new[name]))
-            if _owner(new) and _owner(old) != _owner(new):
-                self._change_owner(connection, old, new)
+            former, future = _owner(old), _owner(new)
+            changes_hands = bool(future) and former != future
+            if changes_hands:
+                with self.server.acting_for(connection, *former, *future):
+                    self._alter(connection, new, "OWNER TO {}", sql.Identifier(*future))
+        # Not with that connection at hand: whoever holds one and waits for another may wait for ever.
+        if changes_hands and former and new["alterObjectOwnership"]:
+            self._give_objects(new["name"], former, future)
 
-    def _change_owner(self, connection: Connection, old: Properties, new: Properties) -> None:
-        former, future = _owner(old), _owner(new)
-        owner = sql.Identifier(*future)
-        with self.server.acting_for(connection, *former, *future):
-            self._alter(connection, new, "OWNER TO {}", owner)
-        # The role which made the cluster owns the system's objects too, and those cannot be given away.
-        system = "SELECT 1 FROM pg_roles WHERE rolname = ANY(%s) AND oid < 16384"
-        if new["alterObjectOwnership"] and former and not connection.execute(system, (former,)).fetchone():
-            with (
-                self.server.connection(new["name"]) as inside,
-                self.server.acting_for(inside, *former, *future),
-            ):
-                inside.execute(sql.SQL("REASSIGN OWNED BY {} TO {}").format(sql.Identifier(*former), owner))
+    def _give_objects(self, database: str, former: list[str], future: list[str]) -> None:
+        with self.server.connection(database) as inside:
+            # The role which made the cluster owns the system's objects too, and those cannot be given away.
+            system = "SELECT 1 FROM pg_roles WHERE rolname = ANY(%s) AND oid < 16384"
+            if inside.execute(system, (former,)).fetchone():
+                return
+            with self.server.acting_for(inside, *former, *future):
+                statement = sql.SQL("REASSIGN OWNED BY {} TO {}")
+                inside.execute(statement.format(sql.Identifier(*former), sql.Identifier(*future)))
 
     @staticmethod
     def _alter(connection: Connection, inputs: Properties, clause: str, value: sql.Composable) -> None:
