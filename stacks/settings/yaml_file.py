@@ -14,6 +14,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 import yaml
+from yaml.composer import Composer, ComposerError
 
 from .problems import NAMESPACE, Path, Problem, SettingsError, did_you_mean, key_path
 
@@ -62,18 +63,21 @@ class StackFile:
         return None
 
 
-class _Loader(yaml.SafeLoader):
-    """SafeLoader with the scalars of YAML 1.2, as the engine's own reader has them."""
+class _Loader(Composer, yaml.CSafeLoader):
+    """A composer with the scalars of YAML 1.2, as the engine's own reader has them; libyaml does the slow part."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - declared so by PyYAML
 
+    def __init__(self, stream: str) -> None:
+        yaml.CSafeLoader.__init__(self, stream)
+        Composer.__init__(self)
+
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """Refuse aliases: `pulumi config set` rewrites the file and does not keep them."""
-        if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()  # type: ignore[no-untyped-call]  # PyYAML publishes no type for it
-            raise yaml.composer.ComposerError(
-                None, None, f"alias *{event.anchor} is not supported here", event.start_mark
-            )
+        event = self.peek_event()
+        if isinstance(event, yaml.AliasEvent):
+            problem = f"alias *{event.anchor} is not supported here"
+            raise ComposerError(None, None, problem, event.start_mark)  # type: ignore[arg-type]  # libyaml's mark
         return super().compose_node(parent, index)
 
 
@@ -223,11 +227,7 @@ class _Reader:
             return text
         if node.tag != _STR:
             self._refuse(node, key_path(path), "YAML tags are not read", "Write the plain value")
-        elif (
-            isinstance(node, yaml.ScalarNode)
-            and node.style is None
-            and (_DATE.match(text) or _LEADING_ZERO.match(text))
-        ):
+        elif isinstance(node, yaml.ScalarNode) and not node.style and (_DATE.match(text) or _LEADING_ZERO.match(text)):
             self._refuse(node, key_path(path), "YAML readers disagree about this value", f'Quote it: "{text}"')
         return text
 
