@@ -1,10 +1,13 @@
 """The base of every argument model: one place for the rules that all of them share."""
 
 import ipaddress
-from typing import Annotated, Final
+from functools import partial
+from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, StringConstraints
 from pydantic.config import JsonDict
+from pydantic_core import CoreSchema, PydanticKnownError
+from pydantic_core.core_schema import no_info_before_validator_function
 
 __all__ = [
     "CidrBlock",
@@ -20,6 +23,9 @@ __all__ = [
     "about",
 ]
 
+_PARTS: Final = frozenset({"schema", "items_schema", "keys_schema", "values_schema", "choices"})
+"""Where a schema of pydantic has schemas within, but for the fields of a model."""
+
 _LABEL: Final = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 
 
@@ -28,6 +34,36 @@ class Model(BaseModel):
 
     # Built when first used: a stack has few of the sections that its settings import.
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, defer_build=True)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler, /) -> CoreSchema:  # noqa: ANN401 - pydantic's own signature
+        """Take no value for one of another kind: by default ``true`` would be the number 1, and ``"yes"`` true."""
+        schema: CoreSchema = _exact(cls, handler(source))
+        return schema
+
+
+def _exact(model: type, schema: Any) -> Any:  # noqa: ANN401 - any part of a schema
+    """Return the schema of ``model`` with exact numbers and truth values; another model has seen to its own."""
+    if isinstance(schema, list | tuple):
+        return type(schema)(_exact(model, part) for part in schema)
+    if not isinstance(schema, dict) or schema.get("cls", model) is not model:
+        return schema
+    kind = schema["type"]
+    if kind == "bool":
+        return {**schema, "strict": True}
+    if kind in {"int", "float"}:
+        # Not `strict`: over the engine's wire every number comes as a float.
+        return no_info_before_validator_function(partial(_number, f"{kind}_type"), schema)
+    inner = {key: _exact(model, schema[key]) for key in _PARTS & schema.keys()}
+    if kind == "model-fields":
+        inner["fields"] = {name: _exact(model, field) for name, field in schema["fields"].items()}
+    return {**schema, **inner}
+
+
+def _number(error: Any, value: object) -> object:  # noqa: ANN401 - one of pydantic's kinds of errors
+    if isinstance(value, bool | str):
+        raise PydanticKnownError(error)
+    return value
 
 
 def about(source: str, *, unit: str = "") -> JsonDict:

@@ -131,8 +131,8 @@ def _configuration() -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _parsed(text: str) -> Any:  # noqa: ANN401 - any configuration value
-    """Undo what the engine does: sections come as JSON, plain words as they are."""
-    if text[:1] not in {"{", "["}:
+    """Undo what the engine does: sections and truth values come as JSON, plain words as they are."""
+    if text[:1] not in {"{", "["} and text not in {"true", "false"}:
         return text or None
     try:
         return json.loads(text)

@@ -62,6 +62,11 @@ def test_no_secret_is_part_of_settings_or_of_any_repr(tmp_path: Path) -> None:
         assert secret not in text
 
 
+def test_a_truth_value_beside_the_sections_is_one(tmp_path: Path) -> None:
+    """The engine hands it over as the text `true`."""
+    assert attempt({**SANDBOX, "i_mean_prod": True}, SECRETS, write_endpoints(tmp_path)).settings.i_mean_prod is True
+
+
 def test_a_sandbox_that_is_not_started_says_how_to_start_it() -> None:
     message = refusal(SANDBOX, SECRETS, {})
     assert "FACTORY_ENDPOINTS" in message
