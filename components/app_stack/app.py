@@ -11,7 +11,7 @@ from .platform import ExposureClassArgs, PlatformArgs
 
 __all__ = ["App", "AppError"]
 
-_URL_WITH_PASSWORD: Final = re.compile(r"://[^/\s:@]+:[^/\s@]+@")
+_URL_WITH_PASSWORD: Final = re.compile(r"://[^/\s:@]*:[^/\s@]+@")
 
 
 class AppError(NamingError):
@@ -99,11 +99,13 @@ def _check_exposure(name: str, args: AppStackArgs, platform: PlatformArgs) -> No
 
 def _check_environment(name: str, args: AppStackArgs, platform: PlatformArgs) -> None:
     """Keep credentials and a way around the pooler out of the ConfigMap (CHART-05, CHART-40)."""
-    pooler = platform.postgres.pooler
+    pooler, server = platform.postgres.pooler, platform.postgres.host
+    # Not as the end or the middle of another name; with more labels behind it may be the same host, spelt out.
+    names_server = re.compile(rf"(?<![\w.-]){re.escape(server)}(?![\w-])")
     for key, value in args.workload.environment.items():
         if _URL_WITH_PASSWORD.search(value) or pooler.auth_role in value:
             rule = "holds a credential (CHART-40): put it under vault.config_keys"
-        elif platform.postgres.host != pooler.host and platform.postgres.host in value:
+        elif server != pooler.host and names_server.search(value):
             rule = f"names the database server (CHART-05): use the pooler {pooler.host}"
         else:
             continue

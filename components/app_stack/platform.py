@@ -3,6 +3,7 @@
 Site values have no default.
 """
 
+from collections.abc import Iterator
 from string import Formatter
 from typing import Literal, Self
 
@@ -45,13 +46,21 @@ class JwtArgs(Model):
 
     @model_validator(mode="after")
     def _claims_name_one_repository(self) -> Self:
-        used = {place for claim in self.bound_claims.values() for _, place, _, _ in Formatter().parse(claim) if place}
+        used = {place for claim in self.bound_claims.values() for place in _placeholders(claim)}
         if unknown := sorted(used - {"app", "org", "repository"}):
-            message = f"bound_claims: unknown placeholder {', '.join(unknown)}; use {{app}}, {{org}} and {{repository}}"
+            named = ", ".join(f"{{{place}}}" for place in unknown)
+            message = f"bound_claims: unknown placeholder {named}; use {{app}}, {{org}} and {{repository}}"
             raise ValueError(message)
         if not used & {"app", "repository"}:
             raise ValueError("bound_claims must tell repositories apart (VAULT-71): use {repository} or {app} in one")
         return self
+
+
+def _placeholders(claim: str) -> Iterator[str]:
+    """Yield what stands between braces, whole: a conversion or a format would bind to something else than the name."""
+    for _, place, form, conversion in Formatter().parse(claim):
+        if place is not None:
+            yield f"{place}{f'!{conversion}' if conversion else ''}{f':{form}' if form else ''}"
 
 
 class VaultAccessArgs(Model):

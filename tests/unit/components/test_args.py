@@ -74,7 +74,22 @@ def test_root_is_possible_where_it_is_declared() -> None:
         ),
         ("vault", {"address": "https://v.test", "jwt": {"bound_claims": {}}}, "bound_claims"),
         ("vault", {"address": "https://v.test", "jwt": {"bound_claims": {"sub": "ci"}}}, "VAULT-71"),
-        ("vault", {"address": "https://v.test", "jwt": {"bound_claims": {"sub": "{repo}"}}}, "unknown placeholder"),
+        (
+            "vault",
+            {"address": "https://v.test", "jwt": {"bound_claims": {"sub": "{repo}"}}},
+            r"unknown placeholder \{repo\}",
+        ),
+        (
+            "vault",
+            {"address": "https://v.test", "jwt": {"bound_claims": {"sub": "{app}{}"}}},
+            r"unknown placeholder \{\};",
+        ),
+        (
+            "vault",
+            {"address": "https://v.test", "jwt": {"bound_claims": {"sub": "{app:.0}"}}},
+            r"placeholder \{app:\.0\}",
+        ),
+        ("vault", {"address": "https://v.test", "jwt": {"bound_claims": {"sub": "{app:{x}}"}}}, r"\{app:\{x\}\}"),
         ("vault", {"address": "vault.example.test"}, "address"),
         ("vault", {"address": "https://v.test", "mounts": {"kv1": "kvv2"}}, "used twice"),
     ],
@@ -165,14 +180,26 @@ def test_a_bad_name_is_refused_before_everything_else() -> None:
     ("value", "rule"),
     [
         ("postgres://someone:word@pooler.tools/webapp", "CHART-40"),
+        ("redis://:word@cache.tools:6379", "CHART-40"),
         ("pgbouncer_auth", "CHART-40"),
         ("db.example.test", "CHART-05"),
+        ("postgres://db.example.test:5432/webapp", "CHART-05"),
+        ("host=db.example.test.", "CHART-05"),
     ],
 )
 def test_no_credential_and_no_way_around_the_pooler_in_the_config_map(value: str, rule: str) -> None:
     with pytest.raises(AppError, match=rf"workload.environment.DATABASE .*{rule}") as refused:
         App.of("webapp", application(workload={"environment": {"DATABASE": value}}), platform())
     assert "word" not in str(refused.value)
+
+
+@pytest.mark.parametrize("value", ["mydb", "db-tools", "db2", "http://other.db/", "redis://cache.tools:6379"])
+def test_another_name_that_holds_the_server_s_is_none_of_it(value: str) -> None:
+    site = platform(postgres={"host": "db", "pooler": {"host": "pooler.tools", "namespace": "tools"}})
+    App.of("webapp", application(workload={"environment": {"KIND": value}}), site)
+    for same in ("db", "db.tools.svc:5432"):
+        with pytest.raises(AppError, match="CHART-05"):
+            App.of("webapp", application(workload={"environment": {"KIND": same}}), site)
 
 
 def test_decommission_needs_a_place_for_the_backup() -> None:
