@@ -33,7 +33,7 @@ case "$*" in
     while [ -e "$LOG.block" ]; do sleep 0.05; done
     sleep 0.2
     ;;
-"-m cli"*) echo "ran $*" ;;
+"-m cli"*) echo "ran $*${PYTHONDONTWRITEBYTECODE:+, not compiled}" ;;
 *) echo "Python 3.11.0" ;;
 esac
 """
@@ -49,7 +49,11 @@ class Checkout:
         python.write_text(PYTHON)
         python.chmod(0o755)
         self.log = folder / "log"
-        self.environment = os.environ | {"FACTORY_PYTHON": str(python), "LOG": str(self.log)}
+        self.environment = os.environ | {
+            "FACTORY_PYTHON": str(python),
+            "LOG": str(self.log),
+            "PYTHONDONTWRITEBYTECODE": "1",  # as many an image of a container has it
+        }
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
