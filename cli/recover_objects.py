@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -20,6 +21,9 @@ def dump(
     folder: opening.FolderOption,
     keep: Annotated[int, typer.Option("--keep", min=1, help="Good dumps that stay in each folder.")] = 14,
     verify: Annotated[bool, typer.Option("--verify", help="Only check what is there.")] = False,
+    site: Annotated[
+        Path | None, typer.Option("--site", help="YAML with `site`: also note what lies on the nodes' disks.")
+    ] = None,
     kubeconfig: opening.KubeconfigOption = "",
     context: opening.ContextOption = None,
     as_json: JsonOption = False,
@@ -39,7 +43,11 @@ def dump(
                 json.dumps({"file": str(found.path), **as_dict(found.check), "rejected": found.rejected}, indent=2)
             )
             return
-        objects = collect(open_cluster(opening.kubeconfig_path(kubeconfig), context), now)
+        if site is None:
+            objects = collect(open_cluster(opening.kubeconfig_path(kubeconfig), context), now)
+        else:
+            with opening.opened(opening.site_of(opening.read_yaml(site), site), kubeconfig, context) as world:
+                objects = opening.collected(world)
         files = [str(DumpFolder(path, keep).write(objects, now)) for path in folder]
         typer.echo(json.dumps({"files": files, "counts": objects.counts}, indent=2) if as_json else "\n".join(files))
 

@@ -14,6 +14,7 @@ from cli.errors import CommandError, InputError
 from cli.reporting import report
 
 if TYPE_CHECKING:
+    from components.longhorn.flow.dump import Dump
     from components.longhorn.flow.site import SiteArgs
     from components.longhorn.flow.volumes import VolumeInput
     from components.longhorn.flow.world import World
@@ -82,6 +83,18 @@ def opened(site: SiteArgs, kubeconfig: str, context: str | None) -> Iterator[Wor
     folder = state_dir() / "recovery"
     with clean(), open_world(site, kubeconfig_path(kubeconfig), folder, context=context) as world:
         yield world
+
+
+def collected(world: World) -> Dump:
+    """Read all objects, and what lies on the nodes' disks. Raises ClusterError."""
+    from components.longhorn.flow.dump import collect  # noqa: PLC0415 - `--help` stays instant
+    from components.longhorn.flow.inventory import take_inventory  # noqa: PLC0415 - likewise
+
+    inventory = take_inventory(list(world.nodes.values()), world.settings.data_path)
+    silent = sorted(set(world.nodes) - inventory.nodes)
+    if silent:
+        report(f"{', '.join(silent)} do not answer: their directories are not in the dump")
+    return collect(world.cluster, world.clock.now(), inventory=inventory)
 
 
 @contextmanager

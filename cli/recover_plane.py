@@ -93,7 +93,8 @@ def teardown(
     kubeconfig: opening.KubeconfigOption = "",
 ) -> None:
     """Remove a Longhorn that cannot be healed, managers first, and keep the replica directories."""
-    from components.longhorn.flow.teardown import teardown as remove  # noqa: PLC0415 - `--help` stays instant
+    from components.longhorn.flow.journal import Journal  # noqa: PLC0415 - `--help` stays instant
+    from components.longhorn.flow.teardown import teardown as remove  # noqa: PLC0415 - likewise
 
     if not yes or cluster != context:
         raise InputError(f"this removes Longhorn from {context}: give --yes --cluster {context} after `diagnose`")
@@ -107,6 +108,7 @@ def teardown(
             _evidence(world),
             confirmed=True,
             dump=_saving(world, folder),
+            journal=Journal(world.state / "journal" / "control-plane.json"),
         )
     typer.echo("Longhorn is removed, its directories are as they were; install the chart with the same data path")
 
@@ -119,14 +121,10 @@ def _evidence(world: World) -> Evidence:
 
 def _saving(world: World, folders: Sequence[Path]) -> Callable[[], str]:
     """Make the function that dumps all objects into each folder."""
-    from components.longhorn.flow.dump import collect  # noqa: PLC0415 - `--help` stays instant
-    from components.longhorn.flow.dump_store import DumpFolder  # noqa: PLC0415 - likewise
-    from components.longhorn.flow.inventory import take_inventory  # noqa: PLC0415 - likewise
+    from components.longhorn.flow.dump_store import DumpFolder  # noqa: PLC0415 - `--help` stays instant
 
     def save() -> str:
-        now = world.clock.now()
-        inventory = take_inventory(list(world.nodes.values()), world.settings.data_path)
-        objects = collect(world.cluster, now, inventory=inventory)
-        return ", ".join(str(DumpFolder(path).write(objects, now)) for path in folders)
+        objects = opening.collected(world)
+        return ", ".join(str(DumpFolder(path).write(objects, world.clock.now())) for path in folders)
 
     return save

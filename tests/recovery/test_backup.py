@@ -14,8 +14,9 @@ import pytest
 from components.longhorn.flow import dump_store
 from components.longhorn.flow.dump import Dump, DumpError, collect, parse, sanitised, verify
 from components.longhorn.flow.dump_store import DumpFolder, protected_storage, select
-from components.longhorn.flow.interfaces import Ref
+from components.longhorn.flow.interfaces import KINDS, Ref
 from components.longhorn.flow.inventory import Inventory
+from components.longhorn.flow.marks import REPLICAS
 from components.longhorn.flow.restore import Restored, VolumeData, restore
 from components.longhorn.flow.volumes import FlowSettings
 from components.longhorn.recovery import BadInputError, CancelledError, DamagedError
@@ -188,7 +189,7 @@ def cluster() -> MemoryCluster:
         Ref("longhorn.Replica", f"{PV}-r-1", NAMESPACE),
         {
             "metadata": {"labels": {"longhornvolume": PV}},
-            "spec": {"volumeName": PV, "dataDirectoryName": f"{PV}-0a1b2c3d"},
+            "spec": {"volumeName": PV, "nodeID": "node1", "dataDirectoryName": f"{PV}-0a1b2c3d"},
         },
     )
     found.add(Ref("longhorn.Engine", f"{PV}-e-0", NAMESPACE), {"spec": {"volumeName": PV}})
@@ -198,9 +199,8 @@ def cluster() -> MemoryCluster:
 
 
 def taken(cluster: MemoryCluster) -> Dump:
-    return collect(
-        cluster, 1_800_000_000.0, inventory=Inventory({("node1", f"{PV}-0a1b2c3d"): 900}, frozenset({"node1"}))
-    )
+    sizes = {("node1", f"{PV}-0a1b2c3d"): 900, ("node2", f"{PV}-00000001"): 16, ("node2", "copy"): 20}
+    return collect(cluster, 1_800_000_000.0, inventory=Inventory(sizes, frozenset({"node1", "node2"})))
 
 
 def test_a_dump_reads_back_as_it_was(cluster: MemoryCluster) -> None:
@@ -208,13 +208,50 @@ def test_a_dump_reads_back_as_it_was(cluster: MemoryCluster) -> None:
     again = parse(dump.text())
     assert again.counts == {kind: count for kind, count in dump.counts.items() if count}
     assert again.index["absent"] == ["longhorn.BackingImage"]
-    assert again.index["directories"] == [{"node": "node1", "directory": f"{PV}-0a1b2c3d", "kib": 900}]
     workloads = [{"kind": "Deployment", "namespace": "shop", "name": "web", "replicas": 3, "claims": ["data"]}]
     assert again.index["workloads"] == workloads
     check = verify(again, 1_800_000_060.0)
     assert check.good
     assert check.age_seconds == 60
     assert check.matches == (f"shop/data = {PV}",)
+
+
+def test_a_dump_knows_where_the_data_lies(cluster: MemoryCluster) -> None:
+    """BKP-011: what a Replica names was in use, what else lies on a disk is left of something; GLK-016."""
+    used = {"node": "node1", "directory": f"{PV}-0a1b2c3d", "volume": PV, "replica": f"{PV}-r-1"}
+    index = parse(taken(cluster).text()).index
+    assert index["nodes"] == ["node1", "node2"]
+    assert index["directories"] == [
+        {**used, "kib": 900},
+        {"node": "node2", "directory": "copy", "volume": "", "kib": 20},
+        {"node": "node2", "directory": f"{PV}-00000001", "volume": PV, "kib": 16},
+    ]
+    # Without a way to the nodes the Replicas still tell it.
+    assert collect(cluster, 1_800_000_000.0).index["directories"] == [used]
+
+
+def test_a_dump_knows_who_mounts_a_claim_also_when_it_is_stopped(cluster: MemoryCluster) -> None:
+    """BKP-011: a StatefulSet at 0 keeps all its claims, and one that a recovery stopped its number of before."""
+    for number in (0, 2):
+        cluster.add(Ref("PersistentVolumeClaim", f"data-db-{number}", "shop"), {"spec": {"volumeName": PV}})
+    cluster.add(Ref("PersistentVolumeClaim", "data-db-0", "other"), {"spec": {}})
+    templates = [{"metadata": {"name": "data"}}]
+    cluster.add(Ref("StatefulSet", "db", "shop"), {"spec": {"replicas": 0, "volumeClaimTemplates": templates}})
+    cluster.objects[Ref("StatefulSet", "db", "shop")]["metadata"]["annotations"] = {REPLICAS: "3"}
+    entry = {"kind": "StatefulSet", "namespace": "shop", "name": "db", "replicas": 3}
+    assert {**entry, "claims": ["data-db-0", "data-db-2"]} in taken(cluster).index["workloads"]
+
+
+def test_a_dump_holds_every_kind_of_longhorn_s(cluster: MemoryCluster) -> None:
+    """LHP-051; of what comes and goes by itself nothing need be there the next time (BKP-013)."""
+    kinds = [kind for kind in KINDS if kind.startswith("longhorn.") and kind not in cluster.absent_kinds]
+    for kind in kinds:
+        cluster.add(Ref(kind, f"a-{kind.lower().removeprefix('longhorn.')}", NAMESPACE), {"spec": {}})
+    first = taken(cluster)
+    assert {kind for kind in parse(first.text()).counts if kind.startswith("longhorn.")} == set(kinds)
+    for kind in ("longhorn.Snapshot", "longhorn.Orphan", "longhorn.SupportBundle"):
+        cluster.remove(Ref(kind, f"a-{kind.lower().removeprefix('longhorn.')}", NAMESPACE))
+    assert verify(taken(cluster), 1_800_000_000.0, previous=first).good
 
 
 def test_sanitised_objects_hold_nothing_of_the_server(cluster: MemoryCluster) -> None:

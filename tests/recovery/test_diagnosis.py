@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,12 @@ import pytest
 from components.host.transport_local import LocalTransport
 from components.longhorn.flow import teardown as removal
 from components.longhorn.flow.diagnosis import ControlPlaneFacts, Level, State, capture, diagnose
+from components.longhorn.flow.dump import collect
+from components.longhorn.flow.dump_store import DumpFolder, select
 from components.longhorn.flow.escalate import EscalationError, escalate, reinstall_steps
 from components.longhorn.flow.interfaces import KINDS, Cluster, ClusterError, Completed, Node, NodeError, Ref
 from components.longhorn.flow.inventory import Inventory, InventoryError, take_inventory
-from components.longhorn.flow.journal import Evidence
+from components.longhorn.flow.journal import Evidence, Journal
 from components.longhorn.flow.steps import StopError
 from components.longhorn.flow.teardown import teardown, unfit
 from components.longhorn.flow.transport_node import TransportNode
@@ -315,7 +317,8 @@ def test_no_replica_object_is_ever_deleted(plane: Plane) -> None:
 def remove(plane: Plane, *, confirmed: bool = True, dump: Any = lambda: "a dump") -> None:
     nodes: list[Node] = list(plane.hosts)
     evidence = Evidence(plane.tmp_path, "teardown", plane.clock)
-    teardown(plane.cluster, nodes, plane.clock, SETTINGS, evidence, confirmed=confirmed, dump=dump)
+    journal = Journal(plane.tmp_path / "control-plane.json")
+    teardown(plane.cluster, nodes, plane.clock, SETTINGS, evidence, confirmed=confirmed, dump=dump, journal=journal)
 
 
 def broken(plane: Plane) -> None:
@@ -345,6 +348,54 @@ def test_def_22_the_finalizers_of_every_object_of_every_kind_go(plane: Plane) ->
     left = [ref for ref, item in plane.cluster.objects.items() if item["metadata"].get("finalizers")]
     assert left == []
     assert sum("finalizers" in step for step in plane.cluster.mutations) == 84
+
+
+def saving(plane: Plane, folder: Path) -> Callable[[], str]:
+    """What the command gives: everything, verified, in a folder of this machine."""
+
+    def save() -> str:
+        objects = collect(plane.cluster, plane.clock.now())
+        return f"{DumpFolder(folder).write(objects, plane.clock.now())} before change {len(plane.cluster.mutations)}"
+
+    return save
+
+
+def test_everything_that_goes_was_dumped_before(plane: Plane) -> None:
+    """LHP-051, INV-009."""
+    broken(plane)
+    plane.cluster.add(Ref("PersistentVolumeClaim", "data", "shop"), {"spec": {"volumeName": "pv-other"}})
+    plane.cluster.add(Ref("PersistentVolume", "pv-other"), {"spec": {}})
+    before = dict(plane.cluster.objects)
+    remove(plane, dump=saving(plane, plane.tmp_path / "dumps"))
+    dump = select([plane.tmp_path / "dumps"], plane.clock.now()).dump
+    kept = {ref for ref in before if ref.kind.startswith(("longhorn.", "PersistentVolume"))}
+    assert len(kept) >= 86
+    for ref in kept:
+        assert dump.find(ref.kind, ref.name, ref.namespace), ref
+    assert "before change 0" in Evidence(plane.tmp_path, "teardown", plane.clock).text.read_text()
+
+
+def test_a_teardown_goes_on_when_there_is_less_to_dump_than_before(plane: Plane) -> None:
+    """INV-007: half-way, a dump is worse than the one from before, which is the one that counts."""
+    broken(plane)
+    go_on, plane.clock.tick = plane.clock.tick, lambda: None
+    save = saving(plane, plane.tmp_path / "dumps")
+    with pytest.raises(StopError, match="no manager runs"):
+        remove(plane, dump=save)
+    for ref in [ref for ref in plane.cluster.objects if ref.kind.startswith("longhorn.")]:
+        plane.cluster.objects.pop(ref)
+    plane.clock.tick = go_on
+    namespace = plane.cluster.objects[Ref("Namespace", NAMESPACE)]
+    right = namespace["metadata"]["uid"]
+    namespace["metadata"]["uid"] = "of another Longhorn"
+    done = len(plane.cluster.mutations)
+    with pytest.raises(EscalationError, match=r"no dump, so nothing is touched: .* no longhorn\.Volume any more"):
+        remove(plane, dump=save)
+    assert len(plane.cluster.mutations) == done
+    namespace["metadata"]["uid"] = right
+    remove(plane, dump=save)
+    assert plane.cluster.get(Ref("Namespace", NAMESPACE)) is None
+    assert len(DumpFolder(plane.tmp_path / "dumps").listed()) == 1
 
 
 def test_def_23_a_stuck_namespace_is_finalized_through_its_subresource(plane: Plane) -> None:

@@ -20,7 +20,7 @@ from tests.support.recovery_site import PV, make_site, volume
 MIB = 1 << 20
 
 
-def dump(*, capacity: str = "128Mi", size: int = 128 * MIB, users: int = 1, **claim: Any) -> Dump:
+def dump(*, capacity: str = "128Mi", size: int = 128 * MIB, users: int = 1, replicas: int = 1, **claim: Any) -> Dump:
     """One claim of the shop on a Longhorn volume, one on another storage."""
 
     def pv(name: str, driver: str) -> dict[str, Any]:
@@ -44,7 +44,13 @@ def dump(*, capacity: str = "128Mi", size: int = 128 * MIB, users: int = 1, **cl
         "metadata": {"name": PV},
         "spec": {"size": str(size)},
     }
-    workload = {"kind": "StatefulSet", "namespace": "shop", "name": "web", "replicas": 1, "claims": ["data-web-0"]}
+    workload = {
+        "kind": "StatefulSet",
+        "namespace": "shop",
+        "name": "web",
+        "replicas": replicas,
+        "claims": ["data-web-0"],
+    }
     objects = {
         "PersistentVolume": (pv(PV, "driver.longhorn.io"), pv("pv-other", "other.example.test")),
         "PersistentVolumeClaim": (bound("data-web-0", PV), bound("cache", "pv-other")),
@@ -66,6 +72,24 @@ def test_a_size_that_longhorn_rounded_up_is_the_volume_s() -> None:
     (found,), _ = described_volumes(dump(capacity="1M", size=2 * MIB))
     assert (found.size_bytes, found.size_human) == (str(2 * MIB), str(2 * MIB))
     assert disagreements(found, (dump(capacity="1M").find("PersistentVolume", PV), None)) == []
+
+
+def test_the_replicas_and_the_places_of_that_day_are_known() -> None:
+    """BKP-011: today the workload may be down already, and which directory was in use nobody else remembers."""
+    (found,), _ = described_volumes(dump(replicas=3))
+    assert found.replicas_after == 3
+    (found,), (note,) = described_volumes(dump(replicas=0))
+    assert found.replicas_after == "restore"
+    assert "StatefulSet web was down on the day of the dump; scale_up: false keeps it so" in note
+    known = dump()
+    directories = [
+        {"node": "node1", "directory": f"{PV}-0a1b2c3d", "volume": PV, "replica": f"{PV}-r-1", "kib": 900},
+        {"node": "node2", "directory": f"{PV}-00000001", "volume": PV, "kib": 20},
+        {"node": "node2", "directory": "pvc-other-00000001", "volume": "pvc-other", "kib": 20},
+    ]
+    _, (note,) = described_volumes(Dump(known.objects, {**known.index, "directories": directories}))
+    here = f"node1:{PV}-0a1b2c3d; on the disks was also node2:{PV}-00000001"
+    assert note == f"shop/data-web-0: its data lay in {here}"
 
 
 @pytest.mark.parametrize("users", [0, 2])

@@ -6,20 +6,23 @@ Objects, not bytes of volumes: a dump brings back what a claim belongs to, never
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import yaml
 
-from .facts import deep
+from ..recovery.directory import split_name
+from .facts import claims_of, deep
 from .interfaces import CSI_DRIVER, KINDS, Cluster, ClusterError, Document, name_of
 from .inventory import Inventory
+from .marks import REPLICAS, mark_of
+from .volumes import WorkloadKind
 
 __all__ = ["Check", "Dump", "DumpError", "collect", "parse", "sanitised", "verify"]
 
-_KINDS: Final = (
+_LASTING: Final = (
     "PersistentVolume",
     "PersistentVolumeClaim",
     "longhorn.Volume",
@@ -32,8 +35,10 @@ _KINDS: Final = (
     "longhorn.BackupVolume",
     "longhorn.Backup",
     "longhorn.BackingImage",
-    "longhorn.Orphan",
 )
+"""Kinds whose objects do not all go by themselves: a dump that has none any more is not believed (BKP-010, BKP-013)."""
+_KINDS: Final = tuple(dict.fromkeys((*_LASTING, *(kind for kind in KINDS if kind.startswith("longhorn.")))))
+"""All of Longhorn's, for it may be removed whole (LHP-051)."""
 _INDEX: Final = "FactoryDumpIndex"
 _VERSION: Final = 1
 _SERVER_FIELDS: Final = (
@@ -113,7 +118,10 @@ class Check:
 
 
 def collect(cluster: Cluster, now: float, *, inventory: Inventory | None = None) -> Dump:
-    """Read everything. A kind that is not served is noted; any other trouble raises ClusterError."""
+    """Read everything. A kind that is not served is noted; any other trouble raises ClusterError.
+
+    ``inventory`` adds what really lies on the nodes' disks, also what no Replica names any more.
+    """
     objects, absent = {}, []
     for kind in _KINDS:
         try:
@@ -127,11 +135,9 @@ def collect(cluster: Cluster, now: float, *, inventory: Inventory | None = None)
         "taken": datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds"),
         "longhorn": sorted({str(deep(item, "spec", "image") or "") for item in objects.get("longhorn.Engine", ())}),
         "absent": absent,
-        "workloads": _workloads(cluster),
-        "directories": [
-            {"node": node, "directory": directory, "kib": size}
-            for (node, directory), size in sorted((inventory.sizes if inventory else {}).items())
-        ],
+        "workloads": _workloads(cluster, objects.get("PersistentVolumeClaim", ())),
+        "nodes": sorted(inventory.nodes) if inventory else [],
+        "directories": _directories(objects.get("longhorn.Replica", ()), inventory),
     }
     return Dump(objects, index)
 
@@ -179,7 +185,7 @@ def verify(dump: Dump, now: float, *, previous: Dump | None = None) -> Check:
     if orphaned:
         problems.append(f"engines without their Volume: {', '.join(orphaned)}; applying it would fail (FM-22)")
     if previous is not None:
-        gone = [kind for kind, count in previous.counts.items() if count and not dump.counts.get(kind)]
+        gone = [kind for kind in _LASTING if previous.counts.get(kind) and not dump.counts.get(kind)]
         problems += [f"no {kind} any more: the dump before had {previous.counts[kind]}" for kind in gone]
     matches, mismatches = _relations(dump, volumes)
     age = None
@@ -230,21 +236,33 @@ def _relations(dump: Dump, volumes: set[str]) -> tuple[list[str], list[str]]:
     return matches, mismatches
 
 
-def _workloads(cluster: Cluster) -> list[dict[str, Any]]:
+def _workloads(cluster: Cluster, claims: Sequence[Document]) -> list[dict[str, Any]]:
     """Note who mounts which claim, with how many replicas: the input of a recovery is made of it (BKP-011, VAR-012)."""
     found = []
-    for kind in ("Deployment", "StatefulSet"):
-        for item in cluster.list(kind):
-            volumes = deep(item, "spec", "template", "spec", "volumes") or []
-            claims = [deep(each, "persistentVolumeClaim", "claimName") for each in volumes]
-            templates = [name_of(each) for each in deep(item, "spec", "volumeClaimTemplates") or []]
-            replicas = int(deep(item, "spec", "replicas") or 0)
-            names = [claim for claim in claims if claim]
-            names += [f"{each}-{name_of(item)}-{index}" for each in templates for index in range(max(replicas, 1))]
+    for kind in WorkloadKind:
+        for item in cluster.list(kind.value):
+            namespace = item["metadata"]["namespace"]
+            near = [name_of(claim) for claim in claims if claim["metadata"].get("namespace") == namespace]
+            names = [name for name in near if claims_of(item, kind, name)]
             if names:
-                entry = {"kind": kind, "namespace": item["metadata"]["namespace"], "name": name_of(item)}
+                wanted, recorded = deep(item, "spec", "replicas"), mark_of(item, REPLICAS)
+                # One that a recovery stopped has the number of before in its mark.
+                replicas = int(recorded) if recorded.isdigit() else 1 if wanted is None else int(wanted)
+                entry = {"kind": kind.value, "namespace": namespace, "name": name_of(item)}
                 found.append({**entry, "replicas": replicas, "claims": names})
     return found
+
+
+def _directories(replicas: Sequence[Document], inventory: Inventory | None) -> list[dict[str, Any]]:
+    """Note where each volume's data lies: by its Replicas' own field (GLK-016), and by the disks (BKP-011)."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for item in replicas:
+        node, directory = (str(deep(item, "spec", key) or "") for key in ("nodeID", "dataDirectoryName"))
+        if directory:
+            found[node, directory] = {"volume": deep(item, "spec", "volumeName"), "replica": name_of(item)}
+    for place, size in (inventory.sizes if inventory else {}).items():
+        found.setdefault(place, {"volume": split_name(place[1])[0]})["kib"] = size
+    return [{"node": node, "directory": directory, **about} for (node, directory), about in sorted(found.items())]
 
 
 def _clean(item: Document) -> Document:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -92,12 +92,7 @@ def _values(dump: Dump, claim: Document, notes: list[str]) -> dict[str, Any]:
         for item in dump.index.get("workloads", ())
         if item["namespace"] == claim["metadata"].get("namespace") and name_of(claim) in item["claims"]
     ]
-    workload = {}
-    if len(users) == 1:
-        workload = {"workload_kind": users[0]["kind"], "workload_name": users[0]["name"]}
-    else:
-        several = ", ".join(f"{item['kind']} {item['name']}" for item in users) or "nothing"
-        notes.append(f"{_place(claim)}: mounted by {several} on the day of the dump; write its workload_name yourself")
+    notes += _places(dump, claim, name)
     return {
         "pv_name": name,
         "pvc_name": name_of(claim),
@@ -106,5 +101,29 @@ def _values(dump: Dump, claim: Document, notes: list[str]) -> dict[str, Any]:
         # Longhorn rounds a size up: then the claim's own words denote another number.
         "size_human": capacity if size == str(quantity_bytes(capacity)) else size,
         "access_mode": modes[0] if modes else "",
-        **workload,
+        **_workload(claim, users, notes),
     }
+
+
+def _workload(claim: Document, users: Sequence[Mapping[str, Any]], notes: list[str]) -> dict[str, Any]:
+    """Name what mounted a claim, with its replicas of that day: today it may be stopped already (BKP-011)."""
+    if len(users) != 1:
+        several = ", ".join(f"{item['kind']} {item['name']}" for item in users) or "no Deployment and no StatefulSet"
+        notes.append(f"{_place(claim)}: mounted by {several} on the day of the dump; write its workload_name yourself")
+        return {}
+    kind, name, replicas = (users[0][key] for key in ("kind", "name", "replicas"))
+    if not replicas:
+        notes.append(f"{_place(claim)}: {kind} {name} was down on the day of the dump; scale_up: false keeps it so")
+    return {"workload_kind": kind, "workload_name": name, **({"replicas_after": replicas} if replicas > 1 else {})}
+
+
+def _places(dump: Dump, claim: Document, volume: str) -> list[str]:
+    """Say where the data lay, by the Replicas of that day; other directories of the volume may be older (ODF-016)."""
+    known = [item for item in dump.index.get("directories", ()) if item["directory"].rpartition("-")[0] == volume]
+    lay, other = (
+        ", ".join(f"{item['node']}:{item['directory']}" for item in known if bool(item.get("replica")) is used)
+        for used in (True, False)
+    )
+    said = [f"its data lay in {lay}"] if lay else []
+    said += [f"on the disks was also {other}"] if other else []
+    return [f"{_place(claim)}: {'; '.join(said)}"] if said else []

@@ -16,7 +16,7 @@ from .escalate import MANIFEST, EscalationError
 from .facts import deep, uid
 from .interfaces import KINDS, Clock, Cluster, ClusterError, Document, Node, Ref, name_of
 from .inventory import InventoryError, take_inventory
-from .journal import Evidence
+from .journal import Evidence, Journal
 from .node_tools import script
 from .steps import Act, Delete, Done, Finalize, Patch, Step, Stop, Wait
 from .volumes import FlowSettings
@@ -129,9 +129,11 @@ def teardown(
     *,
     confirmed: bool,
     dump: Callable[[], str],
+    journal: Journal,
 ) -> None:
     """Remove Longhorn and keep its data. ``confirmed``: a person typed the cluster's name; ``dump`` saves all objects.
 
+    ``journal`` keeps where: half-way there is less to save, and the dump from before the first deletion is the one.
     Raises EscalationError without either, and where a node could not run or fetch a new Longhorn (LHP-014); StopError
     when a replica directory disappears (INV-014); ClusterError, NodeError.
     """
@@ -147,12 +149,7 @@ def teardown(
     if lacking:
         message = f"Longhorn could not be installed again, so nothing is removed: {'; '.join(lacking)}"
         raise EscalationError(message)
-    try:
-        where = dump()
-    except Exception as error:  # what a store raises is its own; without a dump nothing is touched
-        message = f"no dump, so nothing is touched: {error}"
-        raise EscalationError(message) from error
-    evidence.note("control plane", "L6", "dump", outcome=where)
+    evidence.note("control plane", "L6", "dump", outcome=_saved(cluster, settings, dump, journal))
     evidence.note("control plane", "L6", "the disks' identities", outcome=str(before.disks))
 
     def decide() -> Step:
@@ -165,6 +162,22 @@ def teardown(
     if isinstance(decide_teardown(capture_teardown(cluster, settings), settings), Act | Wait):
         _put_manifest_aside(nodes, settings, evidence)
     PhaseRunner(cluster, None, clock, evidence, "control plane", consented=True).run("L6", decide)
+
+
+def _saved(cluster: Cluster, settings: FlowSettings, dump: Callable[[], str], journal: Journal) -> str:
+    """Dump all objects, or name the dump that an earlier run of this removal took (LHP-051, INV-007)."""
+    namespace = cluster.get(Ref("Namespace", settings.longhorn_namespace))
+    about = uid(namespace) if namespace is not None else ""
+    try:
+        where = dump()
+    except Exception as error:  # what a store raises is its own; without a dump nothing is touched
+        before = journal.result("dump") or {}
+        if not about or before.get("namespace") != about:
+            message = f"no dump, so nothing is touched: {error}"
+            raise EscalationError(message) from error
+        return f"{before['where']}, which an earlier run took; now: {error}"
+    journal.complete("dump", {"namespace": about, "where": where})
+    return where
 
 
 _ASIDE: Final = """
