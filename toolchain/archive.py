@@ -1,9 +1,11 @@
 """Unpacking a verified archive. One member that could leave the target folder condemns the archive."""
 
+import gzip
 import shutil
 import stat
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,7 +40,7 @@ def unpack(archive: Path, release: Release, target: Path) -> None:
                 relative = _relative(member.name, nested=release.nested)
                 if member.regular and relative and (not release.keep or relative in release.keep):
                     _write(member, target / relative)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
+    except (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, RuntimeError) as error:
         raise ToolError(f"the release is not a readable {release.packing}: {error}") from error
 
 
