@@ -1,4 +1,4 @@
-"""Protected data that a stack file no longer mentions: a mistake in the file must not take what is around it."""
+"""What a run must not begin with: protected data that the stack file lost, an application before its foundations."""
 
 from __future__ import annotations
 
@@ -8,31 +8,67 @@ from fnmatch import fnmatchcase
 from cli.database_logins import NARROWING
 from cli.errors import CommandError
 from cli.state_edit import Record
+from stacks.settings.kept_data import kept_data
 from stacks.settings.schema import Settings
 from stacks.settings.sections import SECTIONS, targets
 
-__all__ = ["refuse_leaving"]
+__all__ = ["refuse_before_foundations", "refuse_leaving"]
+
+_FOUNDATIONS = ("postgres_foundation", "vault_foundation")
+"""What every application waits for, as far as it is declared."""
 
 
-def refuse_leaving(resources: Sequence[Record], stack: str, settings: Settings, forwarded: Sequence[str]) -> None:
+def refuse_leaving(
+    resources: Sequence[Record], stack: str, settings: Settings, forwarded: Sequence[str], *, only: str | None = None
+) -> None:
     """Refuse before the engine starts: it keeps what is protected, and removes everything around it (PG-21, APP-39).
 
-    Raises CommandError that names what is protected and belongs to no part of the configuration.
+    `only` is the section that the run is confined to. Raises CommandError that names what is protected and belongs to
+    no part of the configuration.
     """
     if any(word.startswith((*NARROWING, "--exclude-protected")) for word in forwarded):
         return
-    declared = [pattern for section in _declared(settings) for pattern in _patterns(section, stack, settings)]
-    kept = [
-        one["urn"].rpartition("$")[2]
-        for one in resources
-        if one.get("protect") and not any(fnmatchcase(one["urn"], pattern) for pattern in declared)
-    ]
-    if kept:
+    protected = [one["urn"] for one in resources if one.get("protect")]
+    if only is not None:
+        inside = _patterns(only, stack, settings)
+        protected = [urn for urn in protected if any(fnmatchcase(urn, pattern) for pattern in inside)]
+    declared = {section: _patterns(section, stack, settings) for section in _declared(settings)}
+    data = kept_data(settings) if protected else {}
+    lost = []
+    for urn in protected:
+        owners = [section for section, mine in declared.items() if any(fnmatchcase(urn, pattern) for pattern in mine)]
+        resource = urn.rpartition("$")[2]
+        if not any(resource in data.get(owner, {resource}) for owner in owners):
+            lost.append((resource, owners[0] if owners else None))
+    if lost:
+        named = ", ".join(f"{resource} (of {owner})" if owner else resource for resource, owner in lost)
         raise CommandError(
-            f"the file of stack {stack!r} no longer has what owns protected data, so nothing was changed: "
-            f"{', '.join(kept)}; put it back, or take it away in its own steps: `decommission: true` backs an "
-            "application's data up first (docs/configuration.md), `./factory cm5 uninstall` ends the home-automation "
-            "gateway (docs/cm5-gateway.md)"
+            f"the file of stack {stack!r} no longer has what owns protected data, so nothing was changed: {named}; "
+            "put it back, or take it away in its own steps: `decommission: true` beside it, and an `up`, back an "
+            "application's data up and lift its protection (docs/configuration.md); `./factory cm5 uninstall` ends the "
+            "home-automation gateway (docs/cm5-gateway.md); what else you no longer need, release by "
+            f"`./factory pulumi {stack} -- state unprotect URN`"
+        )
+
+
+def refuse_before_foundations(resources: Sequence[Record], settings: Settings, only: str | None) -> None:
+    """Refuse to bring applications alone up while a foundation that they wait for is not there (PLAT-07).
+
+    Raises CommandError that says what to run first: the engine would make the providers, then fail at the first
+    application.
+    """
+    if only is None or only.partition(".")[0] != "apps":
+        return
+    # A foundation gives its outputs when all of it is there.
+    there = {one["type"] for one in resources if one.get("outputs")}
+    first = [
+        section for section in _FOUNDATIONS if getattr(settings, section) is not None and SECTIONS[section] not in there
+    ]
+    if first:
+        commands = ", ".join(f"`./factory up --only {section}`" for section in first)
+        raise CommandError(
+            f"{only} waits for {' and '.join(first)}, which the stack does not have yet, so nothing was changed: run "
+            f"`./factory up`, or first {commands}"
         )
 
 

@@ -1,4 +1,4 @@
-"""What an `up` refuses before the engine starts, because the stack file lost a part that owns protected data."""
+"""What an `up` refuses before the engine starts: a file that lost protected data, foundations that are missing."""
 
 from __future__ import annotations
 
@@ -8,15 +8,30 @@ from typing import Any, cast
 import pytest
 
 from cli.errors import CommandError
-from cli.protection import refuse_leaving
+from cli.protection import refuse_before_foundations, refuse_leaving
+from components.app_stack.args import AppStackArgs, Mode
+from components.app_stack.platform import PlatformArgs
+from components.services.vault.args import VaultFoundationArgs
 from stacks.settings.schema import Settings
 from stacks.settings.sections import SECTIONS
 
 STACK = "home"
+PLATFORM = PlatformArgs.model_validate(
+    {
+        "organization": "example",
+        "forge_url": "https://forge.example.test",
+        "registry": "registry.example.test",
+        "storage_class": "local-path",
+        "exposure": {},
+        "vault": {"address": "https://vault.example.test"},
+        "postgres": {"host": "db.example.test", "pooler": {"host": "pooler.tools", "namespace": "tools"}},
+    }
+)
+SHOP = AppStackArgs.model_validate({"volumes": [{"name": "photos", "size": "1Gi", "mount_path": "/photos"}]})
 
 
 def settings(**sections: Any) -> Settings:
-    absent = dict.fromkeys(SECTIONS) | {"apps": {}, "hosts": {}}
+    absent = dict.fromkeys(SECTIONS) | {"apps": {}, "hosts": {}, "platform": PLATFORM}
     return cast("Settings", SimpleNamespace(**(absent | sections)))
 
 
@@ -24,12 +39,32 @@ def resource(owner: str, kind: str, name: str, *, protect: bool = True) -> dict[
     return {"urn": f"urn:pulumi:{STACK}::factory::{owner}${kind}::{name}", "protect": protect}
 
 
-DATABASE = resource("factory:app:AppStack$factory:app:AppDatabase", "postgresql:index/database:Database", "shop-data")
-DISK = resource("factory:cm5:CM5Gateway", "factory-host:index:HostState", "cm5.nvme")
+APP = "factory:app:AppStack$factory:app:AppDatabase"
+DATABASE = resource(APP, "postgresql:index/database:Database", "shop-database")
+OWNER = resource(APP, "postgresql:index/role:Role", "shop-owner")
+CONFIG = resource("factory:app:AppStack$factory:app:AppSecrets", "vault:kv/secretV2:SecretV2", "shop-config")
+PLACE = "factory:app:AppStack$factory:app:AppNamespace"
+NAMESPACE = resource(PLACE, "kubernetes:core/v1:Namespace", "shop")
+PHOTOS = resource(PLACE, "kubernetes:core/v1:PersistentVolumeClaim", "shop-photos")
 POD = resource("factory:app:AppStack", "kubernetes:apps/v1:Deployment", "shop", protect=False)
-MOUNT = resource("factory:vault:VaultFoundation", "vault:index/mount:Mount", "vault-kv2")
-STATE = [DATABASE, DISK, POD, MOUNT]
-WHOLE = {"apps": {"shop": None}, "cm5_gateway": object(), "vault_foundation": object()}
+DISK = resource("factory:cm5:CM5Gateway", "factory-host:index:HostState", "cm5.nvme")
+DATA = resource("factory:cm5:CM5Gateway", "factory-host:index:HostState", "cm5.data")
+OLD_SECRETS = resource("factory:vault:VaultFoundation", "vault:index/mount:Mount", "vault-kv1")
+STATE = [DATABASE, OWNER, CONFIG, NAMESPACE, PHOTOS, POD, DISK, DATA, OLD_SECRETS]
+WHOLE = {
+    "apps": {"shop": SHOP},
+    "cm5_gateway": SimpleNamespace(storage=SimpleNamespace(bind_mounts=True), local_ca=None),
+    "vault_foundation": VaultFoundationArgs(),
+}
+APPLICATION = {"shop-database", "shop-owner", "shop-config", "shop", "shop-photos"}
+
+
+def refused(present: dict[str, Any], *, only: str | None = None) -> set[str]:
+    """Return the names that the refusal gives."""
+    with pytest.raises(CommandError, match="so nothing was changed") as caught:
+        refuse_leaving(STATE, STACK, settings(**present), [], only=only)
+    named = str(caught.value).partition("nothing was changed: ")[2].partition("; put it back")[0]
+    return {each.partition(" (of ")[0].rpartition("::")[2] for each in named.split(", ")}
 
 
 def test_what_the_file_still_has_is_left_to_the_engine() -> None:
@@ -38,22 +73,75 @@ def test_what_the_file_still_has_is_left_to_the_engine() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lost", "kept"), [("apps", "shop-data"), ("cm5_gateway", "cm5.nvme"), ("vault_foundation", "vault-kv2")]
+    ("lost", "kept"),
+    [("apps", APPLICATION), ("cm5_gateway", {"cm5.nvme", "cm5.data"}), ("vault_foundation", {"vault-kv1"})],
 )
-def test_protected_data_of_a_lost_part_stops_the_run(lost: str, kept: str) -> None:
+def test_protected_data_of_a_lost_part_stops_the_run(lost: str, kept: set[str]) -> None:
     """PG-21, APP-39, CM5-261."""
-    present = {name: value for name, value in WHOLE.items() if name != lost}
-    with pytest.raises(CommandError, match="so nothing was changed") as refused:
-        refuse_leaving(STATE, STACK, settings(**present), [])
-    named = str(refused.value).partition("nothing was changed: ")[2].partition("; put it back")[0]
-    assert named.endswith(f"::{kept}")
-    assert "," not in named
+    assert refused({name: value for name, value in WHOLE.items() if name != lost}) == kept
 
 
 def test_another_application_does_not_stand_for_the_lost_one() -> None:
-    with pytest.raises(CommandError, match="shop-data"):
-        refuse_leaving([DATABASE], STACK, settings(apps={"books": None}), [])
+    assert refused(WHOLE | {"apps": {"books": SHOP}}) == APPLICATION
+
+
+@pytest.mark.parametrize(
+    ("left", "kept"),
+    [
+        (
+            AppStackArgs(mode=Mode.APPLICATION_ONLY, volumes=SHOP.volumes),
+            {"shop-database", "shop-owner", "shop-config"},
+        ),
+        (AppStackArgs(mode=Mode.DATABASE_ONLY), {"shop", "shop-config", "shop-photos"}),
+        (AppStackArgs(), {"shop-photos"}),
+        # The protection would fall in the same run, and its backup would have nothing to read.
+        (AppStackArgs(mode=Mode.APPLICATION_ONLY, decommission=True), APPLICATION - {"shop"}),
+    ],
+)
+def test_a_declared_application_that_loses_data_stops_the_run(left: AppStackArgs, kept: set[str]) -> None:
+    assert refused(WHOLE | {"apps": {"shop": left}}) == kept
+    assert refused(WHOLE | {"apps": {"shop": left}}, only="apps.shop") == kept
+
+
+def test_a_declared_section_that_loses_data_stops_the_run() -> None:
+    assert refused(WHOLE | {"vault_foundation": VaultFoundationArgs(kv1=False)}) == {"vault-kv1"}
+    unbound = SimpleNamespace(storage=SimpleNamespace(bind_mounts=False), local_ca=None)
+    assert refused(WHOLE | {"cm5_gateway": unbound}) == {"cm5.data"}
+
+
+def test_a_run_of_one_section_is_not_stopped_by_what_another_lost() -> None:
+    present = WHOLE | {"vault_foundation": VaultFoundationArgs(kv1=False)}
+    refuse_leaving(STATE, STACK, settings(**present), [], only="apps.shop")
+    assert refused(present, only="vault_foundation") == {"vault-kv1"}
+
+
+def test_what_lost_its_protection_may_leave() -> None:
+    free = [one | {"protect": False} for one in STATE]
+    refuse_leaving(free, STACK, settings(apps={"shop": AppStackArgs(mode=Mode.APPLICATION_ONLY)}), [])
 
 
 def test_a_run_that_a_person_narrowed_down_is_his_own() -> None:
     refuse_leaving(STATE, STACK, settings(), ["--target=urn:pulumi:home::factory::x"])
+
+
+def foundation(section: str, *, complete: bool = True) -> dict[str, Any]:
+    return {"type": SECTIONS[section], "outputs": {"mounts": {}} if complete else {}}
+
+
+@pytest.mark.parametrize("only", ["apps", "apps.shop"])
+def test_applications_alone_wait_for_the_declared_foundations(only: str) -> None:
+    declared = settings(vault_foundation=object(), postgres_foundation=object())
+    both = [foundation("vault_foundation"), foundation("postgres_foundation")]
+    refuse_before_foundations(both, declared, only)
+    half = [both[0], foundation("postgres_foundation", complete=False)]
+    for there, missing in (([], ["postgres_foundation", "vault_foundation"]), (half, ["postgres_foundation"])):
+        with pytest.raises(CommandError, match="nothing was changed") as caught:
+            refuse_before_foundations(there, declared, only)
+        assert f"{only} waits for {' and '.join(missing)}," in str(caught.value)
+        assert all(f"`./factory up --only {section}`" in str(caught.value) for section in missing)
+    refuse_before_foundations([], settings(), only)
+
+
+@pytest.mark.parametrize("only", [None, "vault_foundation", "hosts"])
+def test_nothing_else_waits_for_a_foundation(only: str | None) -> None:
+    refuse_before_foundations([], settings(vault_foundation=object()), only)

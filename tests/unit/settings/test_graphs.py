@@ -13,8 +13,11 @@ import pytest
 import yaml
 
 from stacks import build as build_stack
+from stacks.settings.kept_data import kept_data
+from stacks.settings.load import examine, production_fingerprints
+from stacks.settings.yaml_file import read
 from tests.support.mocks import Graph, build, render
-from tests.support.stacks import computed, site_of
+from tests.support.stacks import ROOT, computed, site_of
 
 GRAPHS = Path(__file__).resolve().parents[2] / "fixtures" / "graphs"
 TABLE = yaml.safe_load((GRAPHS / "table.yaml").read_text(encoding="utf-8"))
@@ -67,6 +70,19 @@ def test_an_application_waits_for_all_of_the_foundations(stack: str, graphs: dic
     for node in own:
         missed = [other.urn for other in foundations if not graph.waits_for(node, other)]
         assert missed == [], node.urn
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_the_guard_of_lost_data_knows_what_is_protected(stack: str, graphs: dict[str, tuple[Graph, Path]]) -> None:
+    """PG-21, APP-39: every protected resource is named for its section, and what is named is in the graph."""
+    file = read(ROOT / f"Pulumi.{stack}.yaml")
+    settings, _ = examine(file.values, file, production=production_fingerprints(ROOT))
+    assert settings is not None
+    known = frozenset[str]().union(*kept_data(settings).values())
+    own = {node.urn.rpartition("$")[2]: node.protect for node in graphs[stack][0]}
+    assert {resource for resource, protect in own.items() if protect} <= known
+    assert known
+    assert known <= own.keys()
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row['id']}-{row['stack']}-{row['name']}")
