@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import json
 import os
 import shlex
 import shutil
@@ -14,6 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 
 import toolchain
+from toolchain.catalogue import plugin_version
 from toolchain.fork_server import CLIENT, VARIABLE
 from toolchain.lookup import build_only
 from toolchain.paths import ROOT, state_dir
@@ -46,15 +45,6 @@ class EngineHome:
     pulumi: Path
     plugins: PluginSet
     environment: dict[str, str]
-
-
-def package_version(package: str) -> str:
-    """Return the plugin version that the installed SDK `pulumi_<package>` asks the engine for."""
-    distribution = importlib.metadata.distribution(f"pulumi_{package}")
-    declared = json.loads(
-        Path(str(distribution.locate_file(f"pulumi_{package}/pulumi-plugin.json"))).read_text("utf-8")
-    )
-    return str(declared["version"])
 
 
 def tools(*, sandbox: bool) -> list[str]:
@@ -111,7 +101,7 @@ def _path_with(folders: Iterable[Path]) -> str:
 
 
 def _plugin_folder(home: Path, name: str) -> Path:
-    return home / "plugins" / f"resource-{name}-v{package_version(name)}"
+    return home / "plugins" / f"resource-{name}-v{plugin_version(name)}"
 
 
 def _place(program: Path, folder: Path) -> None:

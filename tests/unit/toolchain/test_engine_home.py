@@ -10,7 +10,8 @@ import pytest
 
 import toolchain
 from toolchain import engine_home
-from toolchain.engine_home import LOCAL_PLUGINS, PluginSet, package_version, prepare
+from toolchain.catalogue import plugin_version
+from toolchain.engine_home import LOCAL_PLUGINS, PluginSet, prepare
 
 
 @pytest.fixture
@@ -41,9 +42,9 @@ def test_a_sandbox_on_a_built_engine_gets_the_local_plugins(tmp_path: Path) -> N
     plugins = tmp_path / "state" / "pulumi-home" / "plugins"
     assert home.environment["PULUMI_HOME"] == str(plugins.parent)
     for name in LOCAL_PLUGINS:
-        program = plugins / f"resource-{name}-v{package_version(name)}" / f"pulumi-resource-{name}"
+        program = plugins / f"resource-{name}-v{plugin_version(name)}" / f"pulumi-resource-{name}"
         assert os.access(program, os.X_OK), program
-    assert (plugins / f"resource-vault-v{package_version('vault')}" / "pulumi-resource-vault").is_symlink()
+    assert (plugins / f"resource-vault-v{plugin_version('vault')}" / "pulumi-resource-vault").is_symlink()
 
 
 def test_the_engine_finds_its_helpers_beside_itself(tools: dict[str, Path]) -> None:
