@@ -3,7 +3,7 @@
 A plugin is a :class:`Provider` and ends with ``serve(PROVIDER)``. See :mod:`.handler` for what to write.
 """
 
-from .diff import Change, Diff, compare, format_path, parse_path
+from .diff import Change, Diff, above, below, compare, format_path, parse_path
 from .handler import (
     Backend,
     Context,
@@ -45,6 +45,8 @@ __all__ = [
     "Unknown",
     "Validator",
     "Value",
+    "above",
+    "below",
     "by_token",
     "compare",
     "format_path",

@@ -109,8 +109,8 @@ class Diff:
         """
         replacing = [parse_path(path) for path in replace_on]
         ignored = [parse_path(path) for path in ignore]
-        changes = [(path, change) for path, change in compare(old, new) if not _below(path, ignored)]
-        replaces = [format_path(path) for path, _ in changes if _below(path, replacing) or _above(path, replacing)]
+        changes = [(path, change) for path, change in compare(old, new) if not below(path, ignored)]
+        replaces = [format_path(path) for path, _ in changes if below(path, replacing) or above(path, replacing)]
         return cls(
             detailed={format_path(path): change for path, change in changes},
             replaces=replaces,
@@ -118,11 +118,11 @@ class Diff:
         )
 
 
-def _below(path: Path, others: Iterable[Path]) -> bool:
+def below(path: Path, others: Iterable[Path]) -> bool:
     """Whether the path is one of these or lies below one."""
     return any(path[: len(other)] == other for other in others)
 
 
-def _above(path: Path, others: Iterable[Path]) -> bool:
+def above(path: Path, others: Iterable[Path]) -> bool:
     """Whether one of these lies below the path: a whole map was added or removed with it."""
     return any(other[: len(path)] == path for other in others)

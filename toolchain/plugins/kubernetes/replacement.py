@@ -1,10 +1,9 @@
 """Which changed properties need a new object, as the official provider has it: mostly what the server would refuse."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from toolchain.plugins.kit import Diff, Path, Properties, compare, format_path, parse_path
+from toolchain.plugins.kit import Diff, Properties, above, below, compare, format_path, parse_path
 
 from .discovery import Kind
 from .manifest import AUTONAMED, annotations_of, metadata_of
@@ -80,7 +79,7 @@ def difference(kind: Kind, old: Properties, new: Properties, mutability: Mutabil
     replaces = [
         format_path(path)
         for path, _ in changes
-        if (_below(path, fixed) or _above(path, fixed)) and not _below(path, free)
+        if (below(path, fixed) or above(path, fixed)) and not below(path, free)
     ]
     if _group(old) != _group(new):
         replaces.append("apiVersion")
@@ -113,11 +112,3 @@ def _keeps_name(old: Properties, new: Properties) -> bool:
 
 def _group(inputs: Properties) -> str:
     return str(inputs.get("apiVersion", "")).rpartition("/")[0]
-
-
-def _below(path: Path, others: Iterable[Path]) -> bool:
-    return any(path[: len(other)] == other for other in others)
-
-
-def _above(path: Path, others: Iterable[Path]) -> bool:
-    return any(other[: len(path)] == path for other in others)
