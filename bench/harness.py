@@ -21,7 +21,10 @@ _BLOCK_BYTES = 512
 
 @dataclass(frozen=True)
 class Row:
-    """One case of one peer: wall-clock and processor seconds of each run, and bytes that its processes wrote."""
+    """One case of one peer: wall-clock and processor seconds of each run, and bytes that its processes wrote.
+
+    A part of a run that its program times itself has wall-clock seconds alone.
+    """
 
     case: str
     peer: str
@@ -91,11 +94,10 @@ def table(rows: Iterable[Row]) -> str:
     lines = [lines[0] + "".join(f" {name} |" for name in more), lines[1] + " ---: |" * len(more)]
     for row in shown:
         times = " | ".join(map(_seconds, (min(row.seconds), row.median, max(row.seconds))))
-        cpu, written = statistics.median(row.cpu_seconds), int(statistics.median(row.written_bytes))
+        cpu = _seconds(statistics.median(row.cpu_seconds)) if row.cpu_seconds else ""
+        written = _size(int(statistics.median(row.written_bytes))) if row.written_bytes else ""
         state = "" if row.state_bytes is None else _size(row.state_bytes)
-        line = (
-            f"| {row.case} | {row.peer} | {len(row.seconds)} | {times} | {_seconds(cpu)} | {_size(written)} | {state} |"
-        )
+        line = f"| {row.case} | {row.peer} | {len(row.seconds)} | {times} | {cpu} | {written} | {state} |"
         lines.append(line + "".join(f" {_more(row)[name]} |" for name in more))
     return "\n".join(lines)
 
