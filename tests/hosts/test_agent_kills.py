@@ -1,6 +1,8 @@
-"""The agent is killed in front of each call to the system, and at random moments: the next run comes to the same end.
+"""The agent is killed in front of each call to the system, and killed or cut off at random moments: the next run comes
+to the same end.
 
-By default in front of every sixth, another one each time; with `--long` of all.
+By default in front of every sixth call, another one each time, and at five moments; with `--long` in front of all, and
+at a hundred.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +125,28 @@ def answer(process: subprocess.Popen[bytes]) -> dict[str, Any]:
     raise AssertionError("the agent ended without an answer")
 
 
-def test_killed_at_random_moments(template: Path, work: Path, dice: random.Random, long_run: bool) -> None:
+def killed(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.communicate()
+
+
+def cut_off(process: subprocess.Popen[bytes]) -> None:
+    """Lose the connection: the agent hears and says nothing more, and ends by itself."""
+    assert process.stdin
+    assert process.stdout
+    process.stdout.close()
+    process.stdin.close()
+    process.wait(60)
+
+
+@pytest.mark.parametrize("ended", [killed, cut_off])
+def test_ended_at_random_moments(
+    template: Path,
+    work: Path,
+    dice: random.Random,
+    long_run: bool,
+    ended: Callable[[subprocess.Popen[bytes]], None],
+) -> None:
     files = {f"/srv/{number}": {"content": f"{number}\n" * 500} for number in range(30)}
     document = HostStateArgs.model_validate({**NEW, "files": {**NEW["files"], **files}}).document()
     request = {"kind": "apply", "document": document, "resource": "role", "lock": {"holder": "test", "wait": 0}}
@@ -132,13 +155,12 @@ def test_killed_at_random_moments(template: Path, work: Path, dice: random.Rando
     answer(agent(work / "usual", request))
     usual = time.monotonic() - began
     interrupted = 0
-    for turn in range(100 if long_run else 10):
+    for turn in range(100 if long_run else 5):
         root = work / f"run-{turn}"
         subprocess.run(["cp", "-a", str(template), str(root)], check=True)
         process = agent(root, request)
         time.sleep(usual * (0.3 + 0.7 * dice.random()))
-        process.kill()
-        process.communicate()
+        ended(process)
         interrupted += (root / "var/lib/factory/journal").exists()
         for path, entry in files.items():
             place = root / path.lstrip("/")

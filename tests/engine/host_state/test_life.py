@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.engine.host_state.conftest import Machine
+from toolchain.plugins.factory_host.report import REPORT_VARIABLE
 
 pytestmark = pytest.mark.engine
 
@@ -112,12 +114,18 @@ def test_drift_is_shown_by_its_path_and_repaired(machine: Machine) -> None:
     machine.program.unchanged(**values)
 
 
-def test_two_roles_share_one_connection_and_cannot_claim_one_path(machine: Machine) -> None:
+def test_two_roles_share_one_connection_and_cannot_claim_one_path(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     values = machine.values(
         one={"files": {"/etc/one": {"content": "1"}}}, two={"files": {"/etc/two": {"content": "2"}}}
     )
     before = machine.server_log.read_text().count("Accepted publickey")
+    monkeypatch.setenv(REPORT_VARIABLE, str(tmp_path / "report"))
     machine.program.up(**values)
+    # What the command line's table is made of arrives from within the engine's plugin.
+    told = [json.loads(line) for line in (tmp_path / "report").read_text().splitlines()]
+    assert {(each["role"], *each["items"]["files"]) for each in told} == {("one", "/etc/one"), ("two", "/etc/two")}
     assert machine.server_log.read_text().count("Accepted publickey") - before == 1
     assert machine.path("/etc/two").read_text() == "2"
     contested = machine.values(
