@@ -232,7 +232,9 @@ async def _dial(
         "passphrase": login.passphrase,
     }
     try:
-        async with _explained(place, host.connect_timeout, lambda: _hints(to, host, login)):
+        async with _explained(
+            place, host.connect_timeout, lambda: _ignored(host), lambda: _keys_advice(to, host, login)
+        ):
             options |= _keys(host, login)
             return await asyncssh.connect(to.address, to.port or (), client_factory=lambda: client, **options)
     except asyncssh.HostKeyNotVerifiable as error:
@@ -265,10 +267,15 @@ def _keys(host: RemoteHost, login: Login) -> dict[str, Any]:
     return keys
 
 
-def _hints(to: RemoteHost | JumpHost, host: RemoteHost, login: Login) -> Iterator[str]:
-    """Say what may be behind a refused login."""
-    if ignored := not_followed(host.ssh_config, host.address):
-        yield f"not followed in the SSH configuration file: {', '.join(map(str, ignored))}"
+def _ignored(host: RemoteHost) -> Iterator[str]:
+    """Say what of the operator's configuration has no effect here, though it may be what makes `ssh` get through."""
+    with contextlib.suppress(OSError):  # of a file that cannot be read: that is told already
+        if ignored := not_followed(host.ssh_config, host.address):
+            yield f"not followed in the SSH configuration file: {', '.join(map(str, ignored))}"
+
+
+def _keys_advice(to: RemoteHost | JumpHost, host: RemoteHost, login: Login) -> Iterator[str]:
+    """Say which of the keys that were tried could not have signed."""
     with contextlib.suppress(OSError, ValueError, asyncssh.Error):
         given = {"config": config_files(host.ssh_config), "passphrase": login.passphrase} | _keys(host, login)
         options = asyncssh.SSHClientConnectionOptions(host=to.address, **given)
@@ -281,7 +288,10 @@ def _hints(to: RemoteHost | JumpHost, host: RemoteHost, login: Login) -> Iterato
 
 @contextlib.asynccontextmanager
 async def _explained(
-    place: str, seconds: float, hints: Callable[[], Iterable[str]] = lambda: ()
+    place: str,
+    seconds: float,
+    ignored: Callable[[], Iterable[str]] = lambda: (),
+    keys_advice: Callable[[], Iterable[str]] = lambda: (),
 ) -> AsyncIterator[None]:
     """Limit the time, and turn what goes wrong into one sentence; a key that is not the pinned one passes."""
     try:
@@ -290,9 +300,11 @@ async def _explained(
     except (asyncssh.HostKeyNotVerifiable, asyncssh.KeyExchangeFailed):
         raise
     except TimeoutError:
-        raise UnreachableError(f"cannot reach {place}: no answer within {seconds:g} s") from None
+        message = f"cannot reach {place}: no answer within {seconds:g} s"
+        raise UnreachableError("; ".join([message, *ignored()])) from None
     except asyncssh.PermissionDenied as error:
-        raise UnreachableError("; ".join([f"{place} refuses the login: {_reason(error)}", *hints()])) from None
+        message = f"{place} refuses the login: {_reason(error)}"
+        raise UnreachableError("; ".join([message, *ignored(), *keys_advice()])) from None
     except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError) as error:
         raise MisdescribedError(
             f"the private key for {place} cannot be read: it or its passphrase is wrong ({_reason(error)})"
@@ -300,7 +312,7 @@ async def _explained(
     except asyncssh.ConfigParseError as error:
         raise MisdescribedError(f"the SSH configuration for {place} cannot be followed: {_reason(error)}") from None
     except (OSError, asyncssh.Error) as error:
-        raise UnreachableError(f"cannot reach {place}: {_reason(error)}") from None
+        raise UnreachableError("; ".join([f"cannot reach {place}: {_reason(error)}", *ignored()])) from None
 
 
 def _reason(error: Exception) -> str:

@@ -199,7 +199,10 @@ def test_the_operator_s_configuration_file_is_followed(server: SshServer, folder
     assert "configuration for node cannot be followed" in refusal(alias, Login())
     config.write_text(f"Host node\n  HostName 127.0.0.1\n  Port {server.port}\n  BindInterface eth0\n")
     message = refusal(alias.model_copy(update={"user": "nobody-at-all", "agent_socket": "/dev/null"}), Login())
-    assert f"not followed in the SSH configuration file: BindInterface ({config}:4)" in message
+    named = f"; not followed in the SSH configuration file: BindInterface ({config}:4)"
+    assert named in message
+    # It may be what is missing on the way, too.
+    assert refusal(alias.model_copy(update={"port": 9}), Login()) == f"cannot reach node:9: Connection refused{named}"
 
 
 def test_a_scan_shows_the_keys(server: SshServer) -> None:
