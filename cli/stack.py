@@ -61,13 +61,18 @@ def load(name: str) -> Stack:
         )
     file = ROOT / f"Pulumi.{name}.yaml"
     if not file.is_file():
+        if file.exists() or file.is_symlink():
+            raise InputError(f"{file.name} is no file, or a link that leads nowhere: put a stack file in its place")
         known = names()
         near = difflib.get_close_matches(name, known, 1)
         hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known) or 'none'};"
         raise InputError(f"stack {name!r} has no file {file.name}; {hint} `./factory init {name}` writes a new one")
     try:
-        document = yaml.safe_load(file.read_text("utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        # Nothing but texts: what a value means, and whether it may stand there, the settings say.
+        document = yaml.load(file.read_text("utf-8"), Loader=yaml.BaseLoader)  # noqa: S506 - makes no objects
+    except OSError as error:
+        raise InputError(f"{file.name} cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(
             f"{file.name} is not readable YAML; `./factory config validate {file.name}` tells where"
         ) from error

@@ -45,6 +45,28 @@ def test_a_wrong_stack_file(factory: CommandLine, mistake: str, command: str) ->
     assert factory.files() == before
 
 
+@pytest.mark.parametrize(
+    "content",
+    [b"\xff\xfe", b"[" * 3000, b"a: !!timestamp x", b"a: " + b"9" * 5000, b"? {a: b}\n: c", b"a: \x01", b"a: &x [*x]"],
+)
+def test_a_file_that_no_reader_gets_through(factory: CommandLine, content: bytes) -> None:
+    (factory.root / "Pulumi.site.yaml").write_bytes(content)
+    outcome = factory("up", "--stack", "site")
+    assert (outcome.status, outcome.out) == (2, "")
+    assert "Pulumi.site.yaml" in outcome.err
+
+
+def test_something_else_in_the_place_of_a_stack_file(factory: CommandLine) -> None:
+    file = factory.root / "Pulumi.site.yaml"
+    file.mkdir()
+    assert "Pulumi.site.yaml is no file" in factory("up", "--stack", "site").err
+    file.rmdir()
+    file.symlink_to("nowhere")
+    outcome = factory("status", "--stack", "site")
+    assert outcome.status == 2
+    assert "a link that leads nowhere" in outcome.err
+
+
 def test_every_problem_is_listed_as_json(factory: CommandLine) -> None:
     shutil.copy(REJECTED / "many-mistakes-at-once/Pulumi.site.yaml", factory.root)
     outcome = factory("config", "validate", "--json", str(factory.root / "Pulumi.site.yaml"))
@@ -92,6 +114,13 @@ def test_an_unknown_section_is_refused_before_anything_starts(factory: CommandLi
     outcome = factory("up", "--only", "apps.webap")
     assert outcome.status == 2
     assert "webapp" in outcome.err
+
+
+@pytest.mark.parametrize("address", ["", " ", "-oProxyCommand=id"])
+def test_an_address_that_is_none(factory: CommandLine, address: str) -> None:
+    outcome = factory("host-key", "scan", "--", address)
+    assert (outcome.status, outcome.out) == (2, "")
+    assert f"{address!r} is no address" in outcome.err
 
 
 def test_a_reset_that_nobody_confirms(factory: CommandLine) -> None:
