@@ -119,7 +119,7 @@ class Providers:
 
 def _present(target: _Target | None, section: str) -> _Target:
     if target is None:
-        # `rules.needs` and the components disagree about what a section needs: a mistake of this program.
+        # The two disagree about what a section needs: a mistake of this program.
         message = f"a component asks for `{section}`, which `stacks.settings.needs.needs` did not foresee"
         raise LookupError(message)
     return target
