@@ -77,9 +77,7 @@ def difference(kind: Kind, old: Properties, new: Properties, mutability: Mutabil
     rule = _rule(kind, old, mutability)
     fixed, free = [parse_path(p) for p in (*_ALWAYS, *rule.fixed)], [parse_path(p) for p in rule.free]
     replaces = [
-        format_path(path)
-        for path, _ in changes
-        if (below(path, fixed) or above(path, fixed)) and not below(path, free)
+        format_path(path) for path, _ in changes if (below(path, fixed) or above(path, fixed)) and not below(path, free)
     ]
     if _group(old) != _group(new):
         replaces.append("apiVersion")
