@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.certificates import Authority
+from tests.support.web_servers import serving
 
 __all__ = ["ADMIN", "Hub", "hub"]
 
@@ -92,11 +92,5 @@ def hub(folder: Path) -> Iterator[Hub]:
     context.load_cert_chain(pair.certificate, pair.key)
     server.socket = context.wrap_socket(server.socket, server_side=True)
     running = Hub(f"https://127.0.0.1:{server.server_address[1]}", authority.files.certificate)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
+    with serving(server):
         yield running
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

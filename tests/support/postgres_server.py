@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -17,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+
+from tests.support.web_servers import free_port
 
 PASSWORD = "the superuser's password"
 _NOBODY = 65534
@@ -63,10 +63,13 @@ def postgres_server() -> Iterator[PostgresServer]:
     assert package is not None
     assert package.origin is not None
     programs = Path(package.origin).parent / "pginstall" / "bin"
-    home = Path(tempfile.mkdtemp(prefix="factory-postgres-"))
-    data = home / "data"
-    log = home / "log"
-    password = home / "password"
+    with tempfile.TemporaryDirectory(prefix="factory-postgres-") as folder, _running(programs, Path(folder)) as server:
+        yield server
+
+
+@contextmanager
+def _running(programs: Path, home: Path) -> Iterator[PostgresServer]:
+    data, log, password = home / "data", home / "log", home / "password"
     password.write_text(PASSWORD)
     user = _NOBODY if os.geteuid() == 0 else None
     if user is not None:
@@ -87,21 +90,16 @@ def postgres_server() -> Iterator[PostgresServer]:
         user=user,
         cwd=home,
     )
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = free_port()
     settings = {"port": port, "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off"}
     command = [str(programs / "postgres"), "-D", str(data), *(f"--{name}={value}" for name, value in settings.items())]
-    try:
-        with log.open("w") as output, subprocess.Popen(command, stderr=output, user=user, cwd=home) as process:
-            try:
-                server = PostgresServer(port, log)
-                _wait(server)
-                yield server
-            finally:
-                process.send_signal(signal.SIGINT)
-    finally:
-        shutil.rmtree(home)
+    with log.open("w") as output, subprocess.Popen(command, stderr=output, user=user, cwd=home) as process:
+        try:
+            server = PostgresServer(port, log)
+            _wait(server)
+            yield server
+        finally:
+            process.send_signal(signal.SIGINT)
 
 
 def _wait(server: PostgresServer) -> None:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.support.web_servers import free_port
+
 _START_SECONDS = 10
 
 
@@ -51,9 +53,7 @@ def ssh_server(folder: Path, **further: str) -> Iterator[SshServer]:
     for name in ("host", "user"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)], check=True)
     shutil.copy(folder / "user.pub", folder / "authorized_keys")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = free_port()
     settings = {
         "Port": port,
         "ListenAddress": "127.0.0.1",
