@@ -196,10 +196,6 @@ class FakeLonghorn:
                 raise
 
 
-def _owner(pod: Document) -> str:
-    return next((str(item["uid"]) for item in pod["metadata"].get("ownerReferences", [])), "")
-
-
 def _new(name: str, index: int, generation: int) -> str:
     return f"{name}-{hashlib.sha256(f'{name}{index}{generation}'.encode()).hexdigest()[:8]}"
 

@@ -15,8 +15,6 @@ import yaml
 
 from toolchain.paths import ROOT
 
-SALT_PASSPHRASE = "factory-sandbox"
-
 
 @dataclass
 class Project:
