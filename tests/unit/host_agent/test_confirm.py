@@ -6,11 +6,13 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from components.host.agent import json_frame
 from tests.support.host_wire import Wire
 
 NETWORK = "/etc/network"
@@ -51,10 +53,7 @@ def test_unconfirmed_comes_back_with_its_mode_and_undo_runs(root: Path) -> None:
     with Wire(root) as wire:
         applied = wire.apply(document("bad", timeout=3, undo=[["touch", str(root / "etc/un done")]]))
         assert "files:/etc/network" in applied["applied"]
-        deadline = time.monotonic() + 60
-        while not (root / "etc/un done").exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        wait_until((root / "etc/un done").exists)
         assert (root / "etc/network").read_text() == "good"
         assert (root / "etc/network").stat().st_mode & 0o777 == 0o640
         assert not (root / "etc/new").exists()
@@ -104,3 +103,28 @@ def test_a_run_that_failed_cannot_be_confirmed(root: Path) -> None:
         "reason": "the run did not come to its end, so the host takes the change back",
     }
     os.killpg(int((place / "pid").read_text()), signal.SIGTERM)
+
+
+def test_a_killed_agent_does_not_keep_the_host_from_taking_the_change_back(root: Path) -> None:
+    waiting = {"steps": {"wait": {"run": ["sh", "-c", "echo $$ >pid; exec sleep 60"], "creates": "/x"}}}
+    with Wire(root) as wire:
+        planned = wire.plan(document("bad", timeout=2) | waiting, lock={"holder": "test", "wait": 0})
+        wire.send_bytes(json_frame({"kind": "apply", "plan_id": planned["plan_id"], "root": str(root)}))
+        # The step follows the files.
+        wait_until(lambda: (root / "pid").exists() and (root / "pid").read_text().endswith("\n"))
+        wire.process.kill()
+        wire.process.wait()
+    os.kill(int((root / "pid").read_text()), signal.SIGKILL)
+    wait_until(lambda: not list((root / "var/lib/factory/confirm").iterdir()))
+    assert (root / "etc/network").read_text() == "good"
+    assert not (root / "etc/new").exists()
+    with Wire(root) as wire:
+        assert wire.read(document("bad"))["interrupted"] is True
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait for what is to come; in vain is a failure."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
