@@ -147,6 +147,25 @@ def test_scan_and_merge_agree_about_what_cannot_be_read(fast_path: Path, monkeyp
     assert outcome(source, MergeOptions(zero_unreadable=True))[0] is Status.WARNINGS
 
 
+def test_scan_and_merge_agree_about_what_cannot_be_entered(fast_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Left out of the ranking, it would leave the place to a worse one."""
+    source, real = good(fast_path / NAME), os.scandir
+    good(fast_path / f"{NAME}.empty")
+
+    def scandir(path: object) -> object:
+        if str(path) == str(source):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return real(path)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    report = scan([fast_path])
+    assert report.unreadable == ()
+    assert report.status is Status.REFUSED
+    found = judged(source)
+    assert found.verdict is Verdict.DAMAGED
+    assert outcome(source) == (Status.DAMAGED, {"unreadable"})
+
+
 @pytest.mark.parametrize("name", SPOILT)
 def test_no_image_of(name: str, fast_path: Path) -> None:
     _, verdict, code = DAMAGES[name]

@@ -75,4 +75,4 @@ def test_another_document_is_no_report(tmp_path: Path, capsys: pytest.CaptureFix
     other = tmp_path / "other.json"
     other.write_text("{}")
     assert main(["scan", str(other)]) == 2
-    assert capsys.readouterr().err == "bad input: this is no report of `scan --json`: it lacks 'volumes'\n"
+    assert capsys.readouterr().err == f"bad input: {other}: this is no report of `scan --json`: it lacks 'volumes'\n"

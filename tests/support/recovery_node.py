@@ -130,6 +130,14 @@ class FolderNode:
         self.commands.pop()
         return Completed(0, getattr(self._jobs[job], part), "")
 
+    def _look(self, _socket: str, _data: str) -> Completed:
+        return Completed(0, "socket=yes\ndata=yes\n", "")
+
+    def _inventory(self, data_path: str) -> Completed:
+        found = sorted(Path(data_path, "replicas").iterdir()) if self.holds_replicas else []
+        sizes = [(sum(file.stat().st_blocks for file in path.iterdir()) // 2, path.name) for path in found]
+        return Completed(0, "".join(f"{size}\t{name}\n" for size, name in sizes), "")
+
     def _tools(self, *_wanted: str) -> Completed:
         return Completed(0, "\n".join(self.lacking), "")
 

@@ -99,7 +99,7 @@ def _scan(chosen: argparse.Namespace, _screen: Screen) -> Outcome:
     )
     reports = [path for path in chosen.paths if path.is_file()]
     folders = [path for path in chosen.paths if path not in reports]
-    found = [scanning.from_dict(_document(path)) for path in reports]
+    found = [_report(path) for path in reports]
     if folders:
         found.insert(0, scanning.scan(folders, node=chosen.node, deep=chosen.deep, circumstances=known))
     report = scanning.combine(found, known) if reports else found[0]
@@ -150,12 +150,15 @@ def _accepted(chosen: argparse.Namespace) -> frozenset[str]:
     return frozenset(chosen.accept)
 
 
-def _document(path: Path) -> dict[str, Any]:
+def _report(path: Path) -> scanning.ScanReport:
     try:
         document = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise BadInputError("not-a-report", f"{path}: neither a folder nor JSON: {error}") from error
-    return document if isinstance(document, dict) else {}
+    try:
+        return scanning.from_dict(document if isinstance(document, dict) else {})
+    except BadInputError as error:
+        raise BadInputError(error.code, f"{path}: {error}") from error
 
 
 def _time(text: str) -> float:

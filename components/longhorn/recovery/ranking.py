@@ -100,7 +100,8 @@ def judge(replica: Replica, known: Circumstances) -> Replica:
     found: list[Finding] = []
     if not REPLICA_NAME.fullmatch(replica.name):
         found.append(Finding("set-aside", f"the name {replica.name!r} is not <volume>-<8 hex digits>"))
-    if replica.actual // 1024 <= known.minimum_kib:
+    listed = not any(finding.code == "unreadable" and not finding.file for finding in replica.findings)
+    if listed and replica.actual // 1024 <= known.minimum_kib:
         found.append(
             Finding("too-small", f"takes {replica.actual // 1024} KiB; more than {known.minimum_kib} are expected")
         )

@@ -126,9 +126,21 @@ def _status(ranking: Ranking) -> Status:
 
 
 def find(folder: Path, unreadable: list[str]) -> Iterator[Path]:
-    """Return the replica directories at or below a folder, in order; what cannot be entered is added to the list."""
+    """Return the replica directories at or below a folder, in order.
+
+    What cannot be entered is added to the list, unless its name says that it is one: then it is one, to be judged so.
+    """
     seen: set[Path] = set()
-    for path, folders, files in os.walk(folder, onerror=lambda error: unreadable.append(_reason(error))):
+    closed: list[Path] = []
+
+    def note(error: OSError) -> None:
+        place = Path(error.filename)
+        if split_name(place.name)[0]:
+            closed.append(place)
+        else:
+            unreadable.append(_reason(error))
+
+    for path, folders, files in os.walk(folder, onerror=note):
         folders.sort()
         place = Path(path)
         real = place.resolve()
@@ -138,6 +150,7 @@ def find(folder: Path, unreadable: list[str]) -> Iterator[Path]:
         if looks_like_replica(files) or (not folders and split_name(place.name)[0]):
             folders.clear()
             yield place
+    yield from closed
 
 
 def _reason(error: OSError) -> str:
