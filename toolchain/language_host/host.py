@@ -134,21 +134,26 @@ class PythonHost(language_pb2_grpc.LanguageRuntimeServicer):
         yield language_pb2.RunPluginResponse(exitcode=pack.wait())
 
     def InstallDependencies(
-        self, request: language_pb2.InstallDependenciesRequest, _context: grpc.ServicerContext
+        self, request: language_pb2.InstallDependenciesRequest, context: grpc.ServicerContext
     ) -> Iterator[language_pb2.InstallDependenciesResponse]:
         """Install the program's `requirements.txt` into its environment with pip."""
         directory = request.info.program_directory or request.directory
-        python = _interpreter(request.info.root_directory or directory, request.info.options)
+        try:
+            python = _interpreter(request.info.root_directory or directory, request.info.options)
+        except FileNotFoundError as error:
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
         pip = subprocess.Popen(
             [python, "-m", "pip", "install", "-r", "requirements.txt"],
             cwd=directory,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
+        context.add_callback(lambda: _end(pip))
         for line in pip.stdout or ():
             yield language_pb2.InstallDependenciesResponse(stdout=line)
         if pip.wait():
-            raise RuntimeError(f"pip install -r requirements.txt in {directory} ended with status {pip.returncode}")
+            message = f"pip install -r requirements.txt in {directory} ended with status {pip.returncode}"
+            context.abort(grpc.StatusCode.UNKNOWN, message)
 
     def About(self, _request: language_pb2.AboutRequest, _context: grpc.ServicerContext) -> language_pb2.AboutResponse:
         """Name the interpreter, for `pulumi about`."""

@@ -144,6 +144,18 @@ def test_another_kind_of_plugin_is_refused(host: language_pb2_grpc.LanguageRunti
     assert "converter" in refused.value.details()
 
 
+def test_what_cannot_be_installed_is_one_sentence(host: language_pb2_grpc.LanguageRuntimeStub, tmp_path: Path) -> None:
+    for options, sentence in (
+        ({}, f"pip install -r requirements.txt in {tmp_path} ended with status 1"),
+        ({"virtualenv": "none"}, f"{tmp_path}/none/bin/python does not exist"),
+    ):
+        info = language_pb2.ProgramInfo(program_directory=str(tmp_path), entry_point=".")
+        info.options.update(options)
+        with pytest.raises(grpc.RpcError) as refused:
+            list(host.InstallDependencies(language_pb2.InstallDependenciesRequest(info=info)))
+        assert refused.value.details().startswith(sentence)
+
+
 def test_it_names_the_sdk_it_speaks_for(host: language_pb2_grpc.LanguageRuntimeStub) -> None:
     assert host.GetPluginInfo(Empty()).version == importlib.metadata.version("pulumi")
     names = {
