@@ -33,8 +33,9 @@ def run(arguments: Sequence[str], *, long: bool, report: Report) -> int:
 
     Raises ToolError.
     """
-    # Traefik takes minutes to build and is asked by long tests alone.
-    toolchain.ensure(["pulumi", VAULT_PLUGIN, *BACKEND_TOOLS, "kubectl", *(["traefik"] if long else [])], report)
+    # Traefik and Compose take minutes to build and are asked by long tests alone.
+    asked_by_long_tests = ["traefik", "docker-compose"] if long else []
+    toolchain.ensure(["pulumi", VAULT_PLUGIN, *BACKEND_TOOLS, "kubectl", *asked_by_long_tests], report)
     provide_ssh_server(report)
     provide_gateway_programs(report)
     provide_test_machines(report)

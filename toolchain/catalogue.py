@@ -14,7 +14,7 @@ from pathlib import Path
 
 from toolchain.errors import ToolError
 from toolchain.progress import GIGABYTE, MEGABYTE
-from toolchain.releases import ETCD, KUBERNETES, KUBERNETES_CLIENT, KWOK, PULUMI, TRAEFIK, VAULT, Release
+from toolchain.releases import COMPOSE, ETCD, KUBERNETES, KUBERNETES_CLIENT, KWOK, PULUMI, TRAEFIK, VAULT, Release
 
 HERE = Path(__file__).resolve().parent
 
@@ -209,6 +209,7 @@ def _backends() -> tuple[Spec, ...]:
             ),
         ),
         _traefik(),
+        _compose(),
     )
 
 
@@ -227,6 +228,26 @@ def _traefik() -> Spec:
             seconds=420,
             cache_bytes=5 * GIGABYTE,
             ldflags=f"-s -w -X github.com/traefik/traefik/v3/pkg/version.Version={version}",
+        ),
+        optional=True,
+    )
+
+
+def _compose() -> Spec:
+    # No backend either: the long tests have it start a gateway's containers.
+    version = "2.40.3"
+    return Spec(
+        name="docker-compose",
+        version=version,
+        size=67 * MEGABYTE,
+        found=Found(("version", "--short"), (2, 24), (3,)),
+        release=COMPOSE,
+        build=Build(
+            folder="backends/compose",
+            package="github.com/docker/compose/v2/cmd",
+            seconds=240,
+            cache_bytes=2 * GIGABYTE,
+            ldflags=f"-s -w -X github.com/docker/compose/v2/internal.Version={version}",
         ),
         optional=True,
     )

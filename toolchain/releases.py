@@ -111,3 +111,13 @@ TRAEFIK = Release(
     packing=Packing.TAR,
     keep=frozenset({"traefik"}),
 )
+
+_COMPOSE = GITHUB + "/docker/compose/releases/download/v{version}/docker-compose-{os}-{arch}"
+COMPOSE = Release(
+    version="2.40.3",
+    url=_COMPOSE,
+    checksums=_COMPOSE + ".sha256",
+    packing=Packing.BINARY,
+    sums=Sums.BARE,
+    arch_names={"amd64": "x86_64", "arm64": "aarch64"},
+)

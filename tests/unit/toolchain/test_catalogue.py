@@ -20,6 +20,7 @@ MODULES = {
     "kwok": "sigs.k8s.io/kwok",
     "vault": "github.com/hashicorp/vault",
     "traefik": "github.com/traefik/traefik/v3",
+    "docker-compose": "github.com/docker/compose/v2",
 }
 
 
@@ -47,7 +48,7 @@ def test_go_is_new_enough_for_each_module() -> None:
         wanted.append(tuple(int(part) for part in match[1].split(".")))
     go = catalogue()["go"]
     assert go.found
-    assert len(wanted) == 7
+    assert len(wanted) == 8
     assert go.found.at_least == max(wanted)
     assert tuple(int(part) for part in go.version.split(".")) >= go.found.at_least
 

@@ -277,6 +277,8 @@ def test_the_layouts_are_the_vendors() -> None:
     assert locations["vault"] == (vault + "linux_amd64.zip", vault + "SHA256SUMS")
     kwok = "https://github.com/kubernetes-sigs/kwok/releases/download/v0.8.0/kwok-linux-amd64"
     assert locations["kwok"] == (kwok, "https://api.github.com/repos/kubernetes-sigs/kwok/releases/tags/v0.8.0")
+    compose = "https://github.com/docker/compose/releases/download/v2.40.3/docker-compose-linux-x86_64"
+    assert locations["docker-compose"] == (compose, compose + ".sha256")
     assert {spec.release.packing for spec in catalogue().values() if spec.release} == set(Packing)
 
 
