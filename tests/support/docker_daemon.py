@@ -29,6 +29,8 @@ class Daemon:
     """A running daemon."""
 
     socket: Path
+    client: Path
+    """The client's own directory, with its plugins."""
 
     def run(self, name: str, labels: Mapping[str, str], *options: str) -> None:
         """Start a container that does nothing."""
@@ -46,12 +48,15 @@ class Daemon:
     @property
     def environment(self) -> dict[str, str]:
         """What a client needs to find it."""
-        return {"DOCKER_HOST": f"unix://{self.socket}"}
+        return {"DOCKER_HOST": f"unix://{self.socket}", "DOCKER_CONFIG": str(self.client)}
 
 
 @contextmanager
-def daemon(folder: Path, busybox: Path) -> Iterator[Daemon]:
-    """Run a daemon without a network of its own; `busybox` is a static program for its image."""
+def daemon(folder: Path, busybox: Path, compose: Path | None = None) -> Iterator[Daemon]:
+    """Run a daemon without a network of its own.
+
+    `busybox` is a static program for its image, `compose` what its client runs for `docker compose`.
+    """
     program = dockerd()
     assert program is not None
     with ExitStack() as ending:
@@ -63,7 +68,11 @@ def daemon(folder: Path, busybox: Path) -> Iterator[Daemon]:
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen([program, *flags, "--bridge=none", "--iptables=false"], stdout=log, stderr=log)
         ending.callback(_end, process, str(folder), short)
-        running = Daemon(socket)
+        running = Daemon(socket, folder / "client")
+        if compose is not None:
+            plugins = running.client / "cli-plugins"
+            plugins.mkdir(parents=True)
+            (plugins / "docker-compose").symlink_to(compose)
         _await(running, process, folder / "log")
         subprocess.run(
             ["docker", "import", "-", IMAGE],

@@ -6,12 +6,13 @@ import http.client
 import io
 import json
 import os
+import shlex
 import shutil
 import ssl
 import subprocess
 import tarfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +25,21 @@ from components.traefik_gateway.args_gateway import TraefikGatewayArgs
 from components.traefik_gateway.checks import machine_checks
 from components.traefik_gateway.render_gateway import (
     NAME,
+    UNIT,
     compose_project,
     desired_state,
     static_configuration,
     static_path,
     written,
 )
+from tests.support.acme_authority import Authority
 from tests.support.docker_daemon import Daemon, daemon, dockerd
 from tests.support.labels import application
 from tests.support.web_servers import free_port, web_server
 
 BUSYBOX = shutil.which("busybox")
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFsP7ln2d0yMP6LrsCmLVKqg9I6ZDZzsS9tEqJ9LDrFF"
-NETWORK = "edge"
+NETWORK = f"{NAME}_default"
 SECONDS = 120.0
 
 pytestmark = [
@@ -57,17 +60,13 @@ def laid_out(args: TraefikGatewayArgs) -> None:
     subprocess.run(state.steps["acme-storage"].run, check=True)
 
 
-def started(docker: Daemon, project: Mapping[str, Any], folder: Path) -> None:
-    """Start the project's one service as Compose does; every key of it has its option."""
-    options = {"ports": "--publish", "volumes": "--volume", "security_opt": "--security-opt"}
-    (service,) = project["services"].values()
-    assert service.keys() == {"container_name", "image", "restart", *options}
-    words = ["--name", service["container_name"], "--restart", service["restart"], "--network", NETWORK]
-    for key, option in options.items():
-        for value in service[key]:
-            # Compose reads a path from the project's own folder.
-            words += [option, value.replace("./", f"{folder}/", 1) if key == "volumes" else value]
-    docker.docker("run", "--detach", *words, service["image"])
+def served(docker: Daemon, args: TraefikGatewayArgs, verb: str) -> None:
+    """Run what the machine's service runs to start or to stop the project."""
+    unit = desired_state(args).units[UNIT].unit
+    assert unit is not None
+    command = shlex.split(str(unit["Service"][verb]))
+    done = subprocess.run(command, env=os.environ | docker.environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{command}: {done.stderr}"
 
 
 def imported(docker: Daemon, program: Path, image: str) -> None:
@@ -109,32 +108,32 @@ def eventually(asked: Callable[[], object], wanted: object, log: Callable[[], st
 
 def test_the_project_runs_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """TPX-181 to TPX-188: no flag beside the file, the dashboard on loopback alone, certificates in a file of 0600."""
-    tool = toolchain.locate("traefik")
-    if tool is None:
-        pytest.skip("no traefik: `./factory test --long` gets it")
+    tool, compose = toolchain.locate("traefik"), toolchain.locate("docker-compose")
+    if tool is None or compose is None:
+        pytest.skip("no traefik or no docker-compose: `./factory test --long` gets them")
     plain, secure, dashboard = free_port(), free_port(), free_port()
-    with daemon(tmp_path, Path(BUSYBOX or "")) as docker:
-        docker.docker("network", "create", NETWORK)
-        (known,) = json.loads(docker.docker("network", "inspect", NETWORK))
-        here = known["IPAM"]["Config"][0]["Gateway"]
-        with web_server("local traefik", here) as port:
-            model = parse([application("wiki", "Host(`wiki.example.test`)")])
-            routes = configuration([Machine("home", here, model, TransformArgs(traefik_local_port=port))]).document
-            args = TraefikGatewayArgs.model_validate(
-                {
-                    "host": {"address": "203.0.113.10", "host_key": HOST_KEY},
-                    "acme": {"email": "admin@example.test", "server": "https://127.0.0.1:1/directory"},
-                    "directory": str(tmp_path / "gateway"),
-                    "http_port": plain,
-                    "https_port": secure,
-                    "dashboard_port": dashboard,
-                    "dynamic": {"routes": routes},
-                }
-            )
-            laid_out(args)
-            imported(docker, tool.path, args.image)
-            started(docker, compose_project(args), tmp_path / "gateway")
-            try:
+    args = TraefikGatewayArgs.model_validate(
+        {
+            "host": {"address": "203.0.113.10", "host_key": HOST_KEY},
+            "acme": {"email": "admin@example.test", "server": "https://127.0.0.1:1/directory"},
+            "directory": str(tmp_path / "gateway"),
+            "http_port": plain,
+            "https_port": secure,
+            "dashboard_port": dashboard,
+        }
+    )
+    laid_out(args)
+    with daemon(tmp_path, Path(BUSYBOX or ""), compose.path) as docker:
+        imported(docker, tool.path, args.image)
+        served(docker, args, "ExecStart")
+        try:
+            (known,) = json.loads(docker.docker("network", "inspect", NETWORK))
+            here = known["IPAM"]["Config"][0]["Gateway"]
+            with web_server("local traefik", here) as port:
+                model = parse([application("wiki", "Host(`wiki.example.test`)")])
+                routes = configuration([Machine("home", here, model, TransformArgs(traefik_local_port=port))]).document
+                # Traefik watches the directory.
+                (tmp_path / "gateway/dynamic/routes.yml").write_text(written(routes), "utf-8")
 
                 def log() -> str:
                     return docker.docker("logs", NAME)
@@ -147,14 +146,50 @@ def test_the_project_runs_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPat
                 assert ask(dashboard, "localhost", "/api/rawdata", secure=False)[0] == 200
                 assert docker.docker("port", NAME, str(dashboard)).split() == [f"127.0.0.1:{dashboard}"]
                 assert (tmp_path / "gateway" / "acme.json").stat().st_mode & 0o777 == 0o600
+                before = docker.docker("ps", "--no-trunc", "--quiet")
+                served(docker, args, "ExecStart")
+                assert docker.docker("ps", "--no-trunc", "--quiet") == before
                 for name, value in docker.environment.items():
                     monkeypatch.setenv(name, value)
                 assert [one.name for one in looked_at(args) if not one.ok] == []
                 docker.docker("stop", NAME)
                 assert [one.name for one in looked_at(args) if not one.ok] == ["TPX-181-traefik"]
-            finally:
-                docker.docker("rm", "--force", NAME)
-                docker.docker("network", "rm", NETWORK)
+        finally:
+            served(docker, args, "ExecStop")
+        assert docker.docker("ps", "--all", "--quiet") == ""
+        assert NETWORK not in docker.docker("network", "ls", "--format", "{{.Name}}").split()
+
+
+def test_compose_reads_every_option_as_it_is_meant(tmp_path: Path) -> None:
+    """TPX-181, TPX-182, TPX-188: each mount and each port is what its line says, and nothing is left out."""
+    compose = toolchain.locate("docker-compose")
+    if compose is None:
+        pytest.skip("no docker-compose: `./factory test --long` gets it")
+    authority = Authority("127.0.0.1", "127.0.0.1").pem
+    args = TraefikGatewayArgs.model_validate(
+        {
+            "host": {"address": "203.0.113.10", "host_key": HOST_KEY},
+            "acme": {"email": "admin@example.test", "server": "https://acme.example.test", "ca_pem": authority},
+            "plugin": {"endpoint": "https://pve.example.test:8006", "token_id": "a@pve!b", "ca_pem": authority},
+            "entry_points": {"ssh": 2222},
+            "dashboard_port": 8080,
+            "docker_provider": True,
+        }
+    )
+    project = compose_project(args)
+    (tmp_path / "compose.yml").write_text(written(project), "utf-8")
+    command = [str(compose.path), "--file", str(tmp_path / "compose.yml"), "config", "--format", "json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (written_service,) = project["services"].values()
+    (service,) = json.loads(done.stdout)["services"].values()
+    mounts = [(mount["source"], mount["target"], mount.get("read_only", False)) for mount in service["volumes"]]
+    lines = [str(line).replace("./", f"{tmp_path}/", 1).split(":") for line in written_service["volumes"]]
+    assert mounts == [(source, target, mode == ["ro"]) for source, target, *mode in lines]
+    ports = [[port.get("host_ip"), port["published"], str(port["target"])] for port in service["ports"]]
+    assert ports == [[None, *line.split(":")][-3:] for line in written_service["ports"]]
+    same = ("container_name", "image", "restart", "security_opt")
+    assert {key: service[key] for key in same} == {key: written_service[key] for key in same}
 
 
 def looked_at(args: TraefikGatewayArgs) -> Any:
