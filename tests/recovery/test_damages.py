@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from components.longhorn.flow.decide_data import rank
+from components.longhorn.flow.volumes import FlowSettings
 from components.longhorn.recovery import (
     RULES,
     DamagedError,
@@ -21,6 +23,7 @@ from components.longhorn.recovery import (
     Verdict,
     inspect,
     merge,
+    node_agent,
     read_replica,
 )
 from components.longhorn.recovery.extents import LayerFile
@@ -29,8 +32,10 @@ from components.longhorn.recovery.scan import scan
 from tests.recovery.model.damages import DAMAGES, HEAD, MIDDLE, change, good, promised, rows
 from tests.recovery.model.layers import NAME, content, layer_meta, make_replica, write_json, write_layer
 from tests.recovery.model.witness import witness
+from tests.support.recovery_site import volume
 
 pytestmark = pytest.mark.usefixtures("nobody_else")
+SETTINGS = FlowSettings(nodes=("node1",), data_path="/srv/longhorn", backup_base="/srv/b", merged_base="/srv/m")
 SPOILT = [name for name, (_, verdict, _) in DAMAGES.items() if verdict in {"damaged", "refused"}]
 TOLD = [name for name in DAMAGES if name not in SPOILT]
 
@@ -106,6 +111,15 @@ def test_scan_and_merge_agree(name: str, fast_path: Path) -> None:
     assert status is promised(found.verdict)
     least = Severity.REFUSED if status in {Status.REFUSED, Status.DAMAGED} else Severity.WARNING
     assert codes == {finding.code for finding in found.findings if finding.severity >= least}
+
+
+@pytest.mark.parametrize("name", [*DAMAGES, "good"])
+def test_the_flow_agrees(name: str, fast_path: Path) -> None:
+    """What its nodes report and it takes for a source can be merged there, and nothing that can be is passed over."""
+    source = good(fast_path / NAME) if name == "good" else spoil(name, fast_path)
+    described = [("node1", item) for item in node_agent.scan(fast_path)]
+    ranking = rank(described, volume(pv_name=NAME[:-9], size_bytes=str(8 << 20), size_human="8Mi"), SETTINGS)
+    assert (ranking.best is not None) is (outcome(source)[0] in {Status.RECOVERED, Status.WARNINGS})
 
 
 @pytest.mark.parametrize("name", NAMES)
