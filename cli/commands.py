@@ -60,9 +60,10 @@ def up(
     from cli import stack as stacks
     from cli.adoption import read_import_file
 
+    forwarded = _options(context)
     chosen = stacks.select(stack)
     adopted = read_import_file(chosen, adopt) if adopt else []
-    raise typer.Exit(lifecycle.up(chosen, _section(only), context.args, yes=yes, adopted=adopted, report=report))
+    raise typer.Exit(lifecycle.up(chosen, _section(only), forwarded, yes=yes, adopted=adopted, report=report))
 
 
 @app.command(context_settings=_FORWARD)
@@ -71,7 +72,8 @@ def preview(context: typer.Context, stack: StackOption = None, only: OnlyOption 
     from cli import lifecycle
     from cli import stack as stacks
 
-    raise typer.Exit(lifecycle.preview(stacks.select(stack), _section(only), context.args, report=report))
+    forwarded = _options(context)
+    raise typer.Exit(lifecycle.preview(stacks.select(stack), _section(only), forwarded, report=report))
 
 
 @app.command(context_settings=_FORWARD)
@@ -80,7 +82,8 @@ def destroy(context: typer.Context, stack: StackOption = None, only: OnlyOption 
     from cli import lifecycle
     from cli import stack as stacks
 
-    raise typer.Exit(lifecycle.destroy(stacks.select(stack), _section(only), context.args, yes=yes, report=report))
+    forwarded = _options(context)
+    raise typer.Exit(lifecycle.destroy(stacks.select(stack), _section(only), forwarded, yes=yes, report=report))
 
 
 @app.command()
@@ -291,6 +294,14 @@ def config_reference() -> None:
     typer.echo(reference(), nl=False)
 
 
+def _options(context: typer.Context) -> list[str]:
+    """Return what goes to the engine. Raises InputError for a word: it would fetch a template of that name."""
+    if context.args and not context.args[0].startswith("-"):
+        word = context.args[0]
+        raise InputError(f"{word!r} is no option; a stack is named by --stack {word}, a section by --only {word}")
+    return context.args
+
+
 def _section(only: list[str] | None) -> str | None:
     """Return the section that was named. Raises InputError for two: the last would silently be the only one."""
     if only and len(only) > 1:
@@ -314,7 +325,8 @@ def main() -> None:
 
 def _system_error(error: OSError) -> str:
     """Say what the system refused, for which file, and what to do about the one that is common."""
-    place = f"{error.filename}: " if error.filename else ""
+    # Where two files are named, the second is the one that was to be written.
+    place = f"{error.filename2 or error.filename}: " if error.filename else ""
     message = f"{place}{error.strerror or error}"
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         message += (

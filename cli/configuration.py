@@ -50,7 +50,9 @@ def refused() -> Iterator[None]:
     try:
         yield
     except SettingsError as error:
-        raise InputError(_count(error.problems) + "\n" + render(error.problems)) from error
+        # What was asked for on the command line is no problem of a file.
+        count = f"{_count(error.problems)}\n" if any(problem.file for problem in error.problems) else ""
+        raise InputError(count + render(error.problems)) from error
 
 
 def write_starter(name: str) -> Path:

@@ -47,9 +47,12 @@ class Stack:
 def select(explicit: str | None) -> Stack:
     """Return the stack named by the option, `PULUMI_STACK`, or `pulumi stack select`, else the sandbox.
 
-    Raises InputError when it has no file or the file cannot be read.
+    Raises InputError when it has no file or the file cannot be read, and for an empty option: the variable that should
+    have filled it must not mean another stack.
     """
-    return load(explicit or os.environ.get("PULUMI_STACK") or _engine_selection() or DEFAULT_STACK)
+    if explicit is not None:
+        return load(explicit)
+    return load(os.environ.get("PULUMI_STACK") or _engine_selection() or DEFAULT_STACK)
 
 
 def load(name: str) -> Stack:

@@ -28,11 +28,11 @@ def targets(section: str, stack: str, apps: Iterable[str] = (), hosts: Iterable[
     engine always includes them. A pattern of one application cannot meet another's resources, because no application's
     name begins with another's (NAME-24); what belongs to a host is called `HOST.ROLE`.
     """
-    name, _, item = section.partition(".")
+    name, dot, item = section.partition(".")
     declared = {"apps": apps, "hosts": hosts}
-    if name not in SECTIONS or (item and name not in declared):
+    if name not in SECTIONS or (dot and (name not in declared or not item)):
         known = [*SECTIONS, *(f"{kind}.{one}" for kind, names in declared.items() for one in names)]
-        raise SettingsError([Problem("", section, "no such section", did_you_mean(section, known))])
+        raise SettingsError([Problem("", repr(section), "no such section", did_you_mean(section, known))])
     if item and item not in declared[name]:
         rule = "no such application" if name == "apps" else "no such host"
         raise SettingsError([Problem("", key_path((name, item)), rule, did_you_mean(item, declared[name]))])

@@ -116,6 +116,30 @@ def test_an_unknown_section_is_refused_before_anything_starts(factory: CommandLi
     assert "webapp" in outcome.err
 
 
+@pytest.mark.parametrize("section", ["", ".", "apps.", "vault_foundation.x"])
+def test_a_section_that_is_none_is_no_problem_of_the_file(factory: CommandLine, section: str) -> None:
+    shutil.copy(ROOT / "Pulumi.sandbox.yaml", factory.root)
+    shutil.copy(ROOT / "Pulumi.lab.yaml", factory.root)
+    outcome = factory("preview", "--only", section)
+    assert (outcome.status, outcome.out) == (2, "")
+    assert outcome.err.startswith(f"factory: {section!r}: no such section. ")
+
+
+def test_an_empty_stack_is_not_the_sandbox(factory: CommandLine) -> None:
+    (factory.root / "Pulumi.sandbox.yaml").touch()
+    outcome = factory("status", "--stack", "")
+    assert (outcome.status, outcome.out) == (2, "")
+    assert "'' is not a stack name" in outcome.err
+
+
+@pytest.mark.parametrize("command", ["up", "preview", "destroy"])
+def test_a_word_is_not_given_to_the_engine(factory: CommandLine, command: str) -> None:
+    """It would take it for a template's name, and look for that on the net."""
+    outcome = factory(command, "lab")
+    assert (outcome.status, outcome.out) == (2, "")
+    assert "--stack lab" in outcome.err
+
+
 @pytest.mark.parametrize("address", ["", " ", "-oProxyCommand=id"])
 def test_an_address_that_is_none(factory: CommandLine, address: str) -> None:
     outcome = factory("host-key", "scan", "--", address)
@@ -165,6 +189,16 @@ def test_a_full_disk(factory: CommandLine, monkeypatch: pytest.MonkeyPatch) -> N
     outcome = factory("init", "home")
     assert outcome.status == 1
     assert outcome.err.startswith("factory: /data/state: No space left on device; free some space")
+
+
+def test_a_copy_onto_a_full_disk_names_where_it_was_to_be(
+    factory: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/cache/tool", None, "/state/tool")
+
+    monkeypatch.setattr(os, "open", full)
+    assert factory("init", "home").err.startswith("factory: /state/tool: No space left on device; ")
 
 
 def test_a_state_directory_that_cannot_be_made(factory: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
