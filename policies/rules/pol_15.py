@@ -16,7 +16,8 @@ _POLICY = "vault:index/policy:Policy"
 _JWT_ROLE = "vault:jwt/authBackendRole:AuthBackendRole"
 
 _COMMENT = re.compile(r"(?m)^\s*(?:#|//).*$")
-_HCL_PATH = re.compile(r'\bpath\s+"([^"]*)"\s*\{')
+# The word may stand in quotes, and no space needs to follow it.
+_HCL_PATH = re.compile(r'\bpath"?\s*"([^"]*)"\s*\{')
 _SUDO = re.compile(r'"sudo"')
 _NARROW = re.compile(r"[^*]+|[^*]*[^*/]/\*")
 
