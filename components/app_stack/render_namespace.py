@@ -12,6 +12,7 @@ __all__ = [
     "claims",
     "labels",
     "limit_range",
+    "metadata",
     "namespace",
     "network_policies",
     "resource_quota",
@@ -38,7 +39,8 @@ def labels(app: App) -> dict[str, str]:
     return {"app.kubernetes.io/name": app.names.app, "app.kubernetes.io/managed-by": "pulumi"}
 
 
-def _metadata(app: App, name: str) -> Manifest:
+def metadata(app: App, name: str) -> Manifest:
+    """Name an object of the application's namespace, and label it."""
     return {"name": name, "namespace": app.names.namespace, "labels": labels(app)}
 
 
@@ -58,7 +60,7 @@ def resource_quota(app: App) -> Manifest:
     return {
         "apiVersion": "v1",
         "kind": "ResourceQuota",
-        "metadata": _metadata(app, app.names.app),
+        "metadata": metadata(app, app.names.app),
         "spec": {
             "hard": {
                 "limits.cpu": quota.cpu_limit,
@@ -76,7 +78,7 @@ def limit_range(app: App) -> Manifest:
     return {
         "apiVersion": "v1",
         "kind": "LimitRange",
-        "metadata": _metadata(app, app.names.app),
+        "metadata": metadata(app, app.names.app),
         "spec": {
             "limits": [
                 {
@@ -94,7 +96,7 @@ def service_account(app: App) -> Manifest:
     return {
         "apiVersion": "v1",
         "kind": "ServiceAccount",
-        "metadata": _metadata(app, app.names.service_account),
+        "metadata": metadata(app, app.names.service_account),
         "automountServiceAccountToken": app.args.workload.service_account_token,
     }
 
@@ -115,7 +117,7 @@ def _network_policy(app: App, name: str, spec: Manifest) -> Manifest:
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
-        "metadata": _metadata(app, name),
+        "metadata": metadata(app, name),
         "spec": spec,
     }
 
@@ -156,7 +158,7 @@ def claims(app: App) -> tuple[Manifest, ...]:
         {
             "apiVersion": "v1",
             "kind": "PersistentVolumeClaim",
-            "metadata": {**_metadata(app, f"{app.names.app}-{volume.name}"), "annotations": kept},
+            "metadata": {**metadata(app, f"{app.names.app}-{volume.name}"), "annotations": kept},
             "spec": {
                 "accessModes": [volume.access_mode],
                 "storageClassName": volume.storage_class or app.platform.storage_class,
@@ -172,7 +174,7 @@ def vault_authority(app: App, ca_pem: str) -> Manifest:
     return {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": _metadata(app, CA_OBJECT),
+        "metadata": metadata(app, CA_OBJECT),
         "stringData": {"ca.crt": ca_pem},
     }
 
@@ -196,7 +198,7 @@ def vault_objects(app: App) -> tuple[Manifest, ...]:
 
 
 def _operator_object(app: App, kind: str, name: str, spec: Manifest) -> Manifest:
-    return {"apiVersion": _OPERATOR_API, "kind": kind, "metadata": _metadata(app, name), "spec": spec}
+    return {"apiVersion": _OPERATOR_API, "kind": kind, "metadata": metadata(app, name), "spec": spec}
 
 
 def _vault_auth(app: App) -> Manifest:

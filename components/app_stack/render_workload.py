@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from .app import App
-from .render_namespace import CONFIG_OBJECT, CREDENTIALS_OBJECT, labels
+from .render_namespace import CONFIG_OBJECT, CREDENTIALS_OBJECT, labels, metadata
 
 __all__ = ["autoscaler", "config_map", "deployment", "image", "ingresses", "manifests", "service"]
 
@@ -29,10 +29,6 @@ def image(app: App) -> str:
     return f"{app.names.image}:{args.tag}" if args.tag is not None else app.names.image
 
 
-def _metadata(app: App, name: str) -> Manifest:
-    return {"name": name, "namespace": app.names.namespace, "labels": labels(app)}
-
-
 def _selector(app: App) -> dict[str, str]:
     return {"app.kubernetes.io/name": app.names.app}
 
@@ -49,7 +45,7 @@ def config_map(app: App) -> Manifest:
             database.variables.type: database.type_value,
         }
         data |= {key: value for key, value in values.items() if key is not None}
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": _metadata(app, app.names.app), "data": data}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata(app, app.names.app), "data": data}
 
 
 def deployment(app: App) -> Manifest:
@@ -73,7 +69,7 @@ def deployment(app: App) -> Manifest:
     }
     if workload.autoscaling is None:
         spec["replicas"] = workload.replicas
-    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": _metadata(app, app.names.app), "spec": spec}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata(app, app.names.app), "spec": spec}
 
 
 def _checksum(data: Mapping[str, str]) -> str:
@@ -181,7 +177,7 @@ def service(app: App) -> Manifest:
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": _metadata(app, app.names.app),
+        "metadata": metadata(app, app.names.app),
         "spec": {
             "type": "ClusterIP",
             "selector": _selector(app),
@@ -224,7 +220,7 @@ def ingresses(app: App) -> tuple[Manifest, ...]:
             {
                 "apiVersion": "networking.k8s.io/v1",
                 "kind": "Ingress",
-                "metadata": {**_metadata(app, f"{app.names.app}-{kind}"), "annotations": annotations},
+                "metadata": {**metadata(app, f"{app.names.app}-{kind}"), "annotations": annotations},
                 "spec": spec,
             }
         )
@@ -245,7 +241,7 @@ def autoscaler(app: App) -> Manifest | None:
     return {
         "apiVersion": "autoscaling/v2",
         "kind": "HorizontalPodAutoscaler",
-        "metadata": _metadata(app, app.names.app),
+        "metadata": metadata(app, app.names.app),
         "spec": {
             "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": app.names.app},
             "minReplicas": scaling.min_replicas,
