@@ -13,7 +13,7 @@ from .delivery import AppDelivery
 from .namespace import AppNamespace
 from .platform import PlatformArgs
 from .render_workload import image
-from .vault_access import AppSecrets
+from .vault_access import AppSecrets, check_config
 from .workload import AppWorkload
 
 __all__ = ["AppStack"]
@@ -70,9 +70,10 @@ class AppStack(pulumi.ComponentResource):
         ``kv_config`` holds the values of ``args.vault.config_keys``; ``editor_password`` is the one of an editor role
         that exists already, otherwise one is generated; ``oauth_client_id`` and ``repository_url`` come
         from the forge where the repository is a resource of the same program. Raises
-        :class:`~components.naming.NamingError` before anything is registered.
+        :class:`~components.naming.NamingError` before anything is registered, also for secrets that do not fit.
         """
         app = App.of(name, args, platform)
+        check_config(app, kv_config or {})
         super().__init__("factory:app:AppStack", name, None, opts)
         child = child_options(self, opts)
         database = None

@@ -11,7 +11,20 @@ from .app import App, AppError
 from .args import AppStackArgs
 from .platform import PlatformArgs
 
-__all__ = ["AppSecrets"]
+__all__ = ["AppSecrets", "check_config"]
+
+
+def check_config(app: App, values: Mapping[str, pulumi.Input[str]]) -> None:
+    """Compare the secrets given with the declared keys (VAULT-24). Raises AppError for one without the other."""
+    declared, given = set(app.args.vault.config_keys), set(values)
+    if declared != given:
+        missing = ", ".join(sorted(declared - given)) or "none"
+        unknown = ", ".join(sorted(given - declared)) or "none"
+        message = (
+            f"application {app.names.app!r}: vault.config_keys and the secrets given differ (VAULT-24): "
+            f"missing {missing}, not declared {unknown}"
+        )
+        raise AppError(message)
 
 
 class AppSecrets(pulumi.ComponentResource):
@@ -55,8 +68,9 @@ class AppSecrets(pulumi.ComponentResource):
         login of the application's database, which exists ``after_database``. ``oauth_client_id`` stands in for
         ``args.ci.oauth_client_id`` where the client is a resource too.
         """
-        super().__init__("factory:app:AppSecrets", name, None, opts)
         self._app = App.of(name, args, platform)
+        check_config(self._app, kv_config or {})
+        super().__init__("factory:app:AppSecrets", name, None, opts)
         self._opts = opts
         self._child = child_options(self, opts)
         mounts = platform.vault.mounts
@@ -92,16 +106,7 @@ class AppSecrets(pulumi.ComponentResource):
         )
 
     def _write_config(self, name: str, values: Mapping[str, pulumi.Input[str]]) -> None:
-        """Write the configuration secret (VAULT-24); a declared key without a value, or the other way, is refused."""
-        declared, given = set(self._app.args.vault.config_keys), set(values)
-        if declared != given:
-            missing = ", ".join(sorted(declared - given)) or "none"
-            unknown = ", ".join(sorted(given - declared)) or "none"
-            message = (
-                f"application {name!r}: vault.config_keys and the secrets given differ (VAULT-24): "
-                f"missing {missing}, not declared {unknown}"
-            )
-            raise AppError(message)
+        """Write the configuration secret (VAULT-24)."""
         document: pulumi.Input[str] = pulumi.Output.json_dumps(dict(values))
         vault.kv.SecretV2(
             f"{name}-config",

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from components.app_stack import AppError
-from tests.support.mocks import Graph, Node
-from tests.support.site import platform
+from components.app_stack import AppError, AppStack
+from tests.support.mocks import Graph, Node, build
+from tests.support.site import application, options, platform
 
 OWN = "factory:"
 GRANT = "postgresql:index/grant:Grant"
@@ -218,6 +218,20 @@ def test_the_configuration_secret(webapp: Graph) -> None:  # VAULT-24, NAME-11
 def test_declared_keys_and_given_secrets_agree(stack: Any, secrets: dict[str, str], complaint: str) -> None:
     with pytest.raises(AppError, match=complaint):
         stack(secrets=secrets)
+
+
+def test_a_secret_that_nobody_declared_is_refused_before_anything_is_registered() -> None:
+    refused = []
+
+    def program() -> None:
+        try:
+            AppStack("webapp", application(vault={}), platform(), kv_config={"API_KEY": "x"}, opts=options())
+        except AppError as error:
+            refused.append(str(error))
+
+    graph = build(program)
+    assert [node.type for node in graph if not node.type.startswith("pulumi:providers:")] == []
+    assert "not declared API_KEY" in refused[0]
 
 
 def test_no_secret_stands_in_the_clear(stack: Any) -> None:
