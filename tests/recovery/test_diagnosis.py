@@ -395,6 +395,9 @@ def test_a_teardown_goes_on_when_there_is_less_to_dump_than_before(plane: Plane)
     namespace["metadata"]["uid"] = right
     remove(plane, dump=save)
     assert plane.cluster.get(Ref("Namespace", NAMESPACE)) is None
+    done = len(plane.cluster.mutations)
+    remove(plane, dump=save)
+    assert len(plane.cluster.mutations) == done, "nothing is left to be removed"
     assert len(DumpFolder(plane.tmp_path / "dumps").listed()) == 1
 
 

@@ -55,7 +55,7 @@ def test_it_stays_down_until_then_and_the_same_command_starts_it(fast_path: Path
     report = site.run()
     web, vault = report.volumes
     assert (web.outcome, vault.outcome) == (Outcome.UNVERIFIED, Outcome.RECOVERED)
-    assert "StatefulSet shop/vault ready, before StatefulSet shop/web starts" in web.verification
+    assert "StatefulSet shop/vault is ready, before StatefulSet shop/web starts" in web.verification
     assert (replicas(site, WEB), starts(site)) == (0, [])
     assert site.restored() == FILES
     site.cluster.patch(VAULT, {"spec": {"replicas": 1}})  # somebody starts and unseals it

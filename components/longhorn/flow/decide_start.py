@@ -21,8 +21,8 @@ def decide_start(facts: ClusterFacts, volume: VolumeInput, settings: FlowSetting
         count, wanted = replicas_after(volume, mark_of(workload, REPLICAS)), deep(workload, "spec", "replicas")
         if mark_of(workload, REPLICAS) or (wanted == 0 and count):
             if facts.awaited and count:
-                names = ", ".join(facts.awaited)
-                return Wait(f"{names} ready, before {ref} starts (scale_up_after)", settings.long_wait_seconds)
+                what = f"{facts.awaited[0]} is ready, before {ref} starts (scale_up_after)"
+                return Wait(what, settings.long_wait_seconds, facts.awaited)
             body = {"metadata": {"annotations": {REPLICAS: None}}, "spec": {"replicas": count}}
             return Act(f"scale {ref} from 0 to {count}", Patch(ref, body))
         if wanted != 0 and not ready_replicas(workload):

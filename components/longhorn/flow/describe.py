@@ -47,8 +47,9 @@ def steps_of(world: World, volume: VolumeInput) -> tuple[str, ...]:
     if facts.claim is None or deep(facts.claim, "metadata", "deletionTimestamp"):
         steps.append(f"create claim {volume.namespace}/{volume.pvc_name}, pinned to it")
     if facts.workload is not None and volume.scale_up:
-        steps += [f"wait until {awaited} is ready" for awaited in facts.awaited]
-        steps.append("scale the workload back to what it was, and wait until it is ready")
+        steps += [f"wait until {awaited} is ready" for awaited in volume.scale_up_after]
+        count = "back to what it was" if volume.replicas_after == "restore" else f"to {volume.replicas_after}"
+        steps.append(f"scale the workload {count}, and wait until it is ready")
     if volume.verify_cmd:
         steps.append(f"run in a pod: {volume.verify_cmd}")
     return tuple(steps)

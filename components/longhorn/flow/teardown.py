@@ -167,12 +167,14 @@ def teardown(
 def _saved(cluster: Cluster, settings: FlowSettings, dump: Callable[[], str], journal: Journal) -> str:
     """Dump all objects, or name the dump that an earlier run of this removal took (LHP-051, INV-007)."""
     namespace = cluster.get(Ref("Namespace", settings.longhorn_namespace))
-    about = uid(namespace) if namespace is not None else ""
+    if namespace is None:
+        return "none: nothing is left to be removed"
+    about = uid(namespace)
     try:
         where = dump()
     except Exception as error:  # what a store raises is its own; without a dump nothing is touched
         before = journal.result("dump") or {}
-        if not about or before.get("namespace") != about:
+        if before.get("namespace") != about:
             message = f"no dump, so nothing is touched: {error}"
             raise EscalationError(message) from error
         return f"{before['where']}, which an earlier run took; now: {error}"
