@@ -69,8 +69,12 @@ def not_followed(path: str, host: str) -> list[Directive]:
 
 
 def _scan(file: Path, host: str, depth: int) -> Iterator[Directive]:
+    try:
+        lines = file.read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return  # whoever connects is told why
     applies = True
-    for number, text in enumerate(file.read_text("utf-8", "replace").splitlines(), 1):
+    for number, text in enumerate(lines, 1):
         words = _words(text)
         if not words:
             continue

@@ -61,3 +61,14 @@ def test_a_missing_file_is_none(tmp_path: Path) -> None:
     assert config_files(str(tmp_path / "none")) == []
     assert config_files("") == []
     assert not_followed(str(tmp_path / "none"), "node") == []
+
+
+def test_a_file_that_cannot_be_read_is_left_to_whoever_connects(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "config").touch()
+    monkeypatch.setattr(Path, "read_text", refuse)
+    assert not_followed(str(tmp_path / "config"), "node") == []
