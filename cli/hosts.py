@@ -39,16 +39,16 @@ def scan(address: str, port: int | None) -> None:
 
     Raises InputError for an address or a port that is none, CommandError for a server that does not answer.
     """
+    if not address.strip() or address.startswith("-"):
+        raise InputError(f"{address!r} is no address: give a DNS name, an IP address or an alias of ~/.ssh/config")
+    if port is not None and port not in _PORTS:
+        raise InputError(f"--port {port} is no TCP port: give one from 1 to 65535")
     # Imported here: every command shows what hosts change, only this one speaks SSH.
     import asyncio  # noqa: PLC0415 - see above
 
     from components.host.transport import HostError  # noqa: PLC0415 - see above
     from components.host.transport_ssh import scan_host_keys  # noqa: PLC0415 - see above
 
-    if not address.strip() or address.startswith("-"):
-        raise InputError(f"{address!r} is no address: give a DNS name, an IP address or an alias of ~/.ssh/config")
-    if port is not None and port not in _PORTS:
-        raise InputError(f"--port {port} is no TCP port: give one from 1 to 65535")
     config = "~/.ssh/config"
     try:
         keys = asyncio.run(scan_host_keys(address, port=port, ssh_config=config, seconds=_SCAN_SECONDS))
