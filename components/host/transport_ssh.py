@@ -269,9 +269,8 @@ def _keys(host: RemoteHost, login: Login) -> dict[str, Any]:
 
 def _ignored(host: RemoteHost) -> Iterator[str]:
     """Say what of the operator's configuration has no effect here, though it may be what makes `ssh` get through."""
-    with contextlib.suppress(OSError):  # of a file that cannot be read: that is told already
-        if ignored := not_followed(host.ssh_config, host.address):
-            yield f"not followed in the SSH configuration file: {', '.join(map(str, ignored))}"
+    if ignored := not_followed(host.ssh_config, host.address):
+        yield f"not followed in the SSH configuration file: {', '.join(map(str, ignored))}"
 
 
 def _keys_advice(to: RemoteHost | JumpHost, host: RemoteHost, login: Login) -> Iterator[str]:
