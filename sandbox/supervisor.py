@@ -178,7 +178,7 @@ class Sandbox:
 
     def _end(self) -> None:
         """End the supervisor and whatever is left of its backends, each named by id and start time."""
-        record = Record.load(self._layout.record)
+        record = self._known()
         if record is None:
             return
         record.supervisor.signal(signal.SIGTERM)
@@ -189,6 +189,15 @@ class Sandbox:
         self._end_survivors(record.survivors())
         self._wait_ports_free()
         self._layout.record.unlink(missing_ok=True)
+
+    def _known(self) -> Record | None:
+        """Return the record; of a supervisor that has only just begun, whose start was interrupted, once it has one."""
+        deadline = time.monotonic() + _GONE_SECONDS
+        while (record := Record.load(self._layout.record)) is None:
+            if time.monotonic() > deadline or not is_locked(self._layout.supervisor_lock):
+                return None
+            time.sleep(_POLL_SECONDS)
+        return record
 
     def _wait_ports_free(self) -> None:
         """Wait for the last sockets to close, so that a start right after a stop finds the ports free."""
