@@ -100,6 +100,31 @@ def test_help_works_before_anything_is_installed(checkout: Checkout, arguments: 
     assert not (checkout.root / ".venv").exists()
 
 
+@pytest.mark.parametrize("arguments", [["--help"], ["help"], []])
+def test_help_is_one_thing_before_and_after(checkout: Checkout, arguments: list[str]) -> None:
+    checkout.run("status")
+    assert checkout.run(*arguments)[:2] == (0, "ran -m cli --help\n")
+
+
+def test_a_python_may_lie_in_a_folder_with_a_blank(checkout: Checkout, tmp_path: Path) -> None:
+    folder = tmp_path / "my tools"
+    folder.mkdir()
+    python = shutil.copy2(checkout.environment["FACTORY_PYTHON"], folder)
+    checkout.environment |= {"FACTORY_PYTHON": str(python), "PATH": "/usr/bin:/bin"}
+    assert checkout.run("status")[:2] == (0, "ran -m cli status\n")
+    assert checkout.installs == 1
+
+
+def test_a_path_with_a_colon_is_refused_before_anything_is_installed(tmp_path: Path) -> None:
+    folder = tmp_path / "a:b"
+    folder.mkdir()
+    checkout = Checkout(folder)
+    status, out, err = checkout.run("status")
+    assert (status, out) == (1, "")
+    assert "has a colon" in err
+    assert checkout.installs == 0
+
+
 def test_help_names_every_command(checkout: Checkout) -> None:
     _, out, _ = checkout.run("--help")
     commands = {*get_command(app).commands}  # type: ignore[attr-defined]  # a group, for there are several
