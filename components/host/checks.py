@@ -17,6 +17,8 @@ __all__ = ["CheckResult", "HostCheck", "as_data", "expected_of", "judge"]
 
 _SOURCE: Final = "section 3"
 _KINDS: Final = ("command", "http", "port", "unit", "file")
+_PARTICULARS: Final = {"status": ("command", "http"), "insecure": ("http",), "address": ("port",)}
+"""Fields that have a meaning for some questions only."""
 _OK: Final = 200
 _SHOWN: Final = 200
 """So much of an output is shown of a check that failed."""
@@ -85,6 +87,10 @@ class HostCheck(Model):
         if self.contains is not None and given[0] not in {"command", "http"}:
             message = f"a {given[0]} has no text: remove contains, or ask a command or a page"
             raise ValueError(message)
+        for field, kinds in _PARTICULARS.items():
+            if getattr(self, field) != type(self).model_fields[field].default and given[0] not in kinds:
+                message = f"{field} says nothing about a {given[0]}: remove it, or ask a {' or '.join(kinds)}"
+                raise ValueError(message)
         return self
 
     @property
