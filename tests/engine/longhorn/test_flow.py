@@ -214,6 +214,9 @@ def test_a_restored_volume_is_empty_and_said_to_be(cluster: KubernetesCluster, n
     site.run()
     dump = parse(collect(cluster, 1_800_000_000.0).text())
     assert verify(dump, 1_800_000_000.0).good
+    used = [item for item in dump.index["directories"] if item["volume"] == pv]
+    assert len(used) == 3
+    assert all(item["node"] and item["replica"] for item in used)
     workload = Ref("StatefulSet", "web", namespace)
     cluster.delete(workload)
     until(lambda: not cluster.list("Pod", namespace))
