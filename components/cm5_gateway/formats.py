@@ -67,8 +67,10 @@ def env_file(values: Mapping[str, str]) -> str:
     Raises ValueError for a value that the format cannot hold, without telling it.
     """
     for name, value in values.items():
-        if "'" in value or "\n" in value or "\0" in value:
-            message = f"the value of {name} holds a single quote or a line break: give it one without"
+        # In single quotes a backslash is one, but before the closing quote Compose takes both for an inner quote.
+        if value.endswith("\\") or any(character in value for character in "'\n\0"):
+            wrong = "holds a single quote or a line break, or ends with a backslash"
+            message = f"the value of {name} {wrong}: give one without"
             raise ValueError(message)
     return "".join(f"{name}='{values[name]}'\n" for name in sorted(values))
 

@@ -14,8 +14,10 @@ from .role import Role, SecretFile, shell
 
 __all__ = ["applied_file", "compose", "container", "host_service", "secret_mark"]
 
+# The note goes before anything is changed: a return to what it says, after a start that failed, starts anew too.
 _APPLY: Final = """set -e
 docker compose --file "$1" pull --quiet
+rm -f "$2"
 docker compose --file "$1" up --detach --remove-orphans --quiet-pull
 cp "$1" "$2.new" && sync "$2.new" && mv "$2.new" "$2\""""
 _START_ADGUARD: Final = (

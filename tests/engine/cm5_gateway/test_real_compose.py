@@ -166,7 +166,7 @@ def test_another_configuration_makes_its_container_anew(gateway: DockerGateway) 
     assert "CAMERA_KEY=another-key" in gateway.inspect("backend")["Config"]["Env"]
 
 
-@pytest.mark.parametrize("value", [r"$HOME ${HOME} $$ #x \n\t", '"quoted" `word` = \\\\', "  spaces and é  "])
+@pytest.mark.parametrize("value", [r"$HOME ${HOME} $$ #x \n\t", '"quoted" `word` = \\\\.', "  spaces and é  "])
 def test_a_secret_arrives_in_the_environment_as_it_is(gateway: DockerGateway, value: str) -> None:
     """CM5-214: whatever Compose could take for its own."""
     gateway.up(secrets=SECRETS | {"camera_key": value})
@@ -182,7 +182,7 @@ def test_a_container_that_is_described_no_more_ends(gateway: DockerGateway) -> N
 
 
 def test_what_cannot_be_started_leaves_the_rest_as_it_is(gateway: DockerGateway) -> None:
-    """CM5-126: an image, a path or a program that is not there; the next run tries again."""
+    """CM5-126: an image, a path or a program that is not there; and back again."""
     gateway.up()
     before = gateway.containers()
     with pytest.raises(AssertionError, match="mosquitto Error manifest unknown"):
@@ -197,6 +197,9 @@ def test_what_cannot_be_started_leaves_the_rest_as_it_is(gateway: DockerGateway)
     with pytest.raises(AssertionError, match="/nonesuch: no such file"):
         gateway.up(containers={"mosquitto": {"image": other}})
     assert changed(before, gateway.containers()) == {"mosquitto"}
+    assert gateway.up() == ["compose:up"]
+    assert changed(before, gateway.containers()) == {"mosquitto"}
+    assert gateway.containers().keys() == NAMES
     gateway.offer("mosquitto:3.0.0")
     assert gateway.up(containers={"mosquitto": {"image": other}}) == ["compose:up"]
 
