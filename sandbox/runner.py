@@ -108,8 +108,11 @@ class Runner:
 
     async def _end(self, running: _Running) -> None:
         """End one process, then what came out of it and goes on by itself, such as a session of the SSH server."""
-        family = [member for member in map(ProcessId.of, with_descendants(running.process.pid)) if member]
-        self.signal(running.service.name, running.service.stop_signal)
+        name, family = running.service.name, []
+        # Of one that has ended before, the number may be a stranger's by now.
+        if self._record.backends[name].process.alive():
+            family = [member for member in map(ProcessId.of, with_descendants(running.process.pid)) if member]
+        self.signal(name, running.service.stop_signal)
         await asyncio.to_thread(wait_gone, family[:1], _STOP_SECONDS)
         for member in family:
             member.signal(signal.SIGKILL)
