@@ -76,7 +76,7 @@ def _layers(folder: Path, tool: Path, sizes: tuple[int, int], runs: int, note: C
     volume, data = sizes
     note(f"a volume of {volume // _MIB} MiB in 7 layers with {data // _MIB} MiB of extents")
     model = Replica(volume, data, 7)
-    source, output, flat = model.store(folder / "layers"), folder / "output", folder / "flat"
+    source, output, flat = model.store(folder / "pvc-layers-00000001"), folder / "output", folder / "flat"
     right = model.sha256()
     with flat.open("wb") as file:
         for _ in range(model.owned() // _MIB):
@@ -122,7 +122,7 @@ def _sparse(folder: Path, tool: Path, data: int, runs: int, note: Callable[[str]
     note(f"{data // _MIB} MiB of data in volumes of 4 GiB and 1 TiB")
     output, rows, sources = folder / "output", [], []
     for name, volume in (("4 GiB", 4 * _GIB), ("1 TiB", 1024 * _GIB)):
-        sources.append(_spread(folder / name.replace(" ", ""), volume, data))
+        sources.append(_spread(folder / f"pvc-{name.replace(' ', '').lower()}-00000001", volume, data))
         rows.append(Row(f"{data // _MIB} MiB of data in {name}", OURS))
     for _ in rounds(runs, _ENOUGH_SECONDS, fewest=_FEWEST):
         for index, source in enumerate(sources):
