@@ -73,7 +73,7 @@ def findings() -> list[Finding]:
             "machines",
             not lacking,
             f"no {', '.join(lacking)}" if lacking else "systemd-nspawn and what it needs",
-            f"test machines need root and Debian's {', '.join(TEST_MACHINES[name] for name in lacking)}",
+            f"test machines need root and Debian's {', '.join(TEST_MACHINES[name] for name in lacking or TEST_MACHINES)}",
         ),
         _optional(
             "pgbouncer",

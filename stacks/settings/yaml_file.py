@@ -223,7 +223,7 @@ class _Reader:
             if node.tag == _FLOAT:
                 return float(text.replace("_", ""))
         except ValueError:
-            self._refuse(node, key_path(path), f"is not the number its tag says: {text}", "Remove the tag")
+            self._refuse(node, key_path(path), f"is no number: {text[:40]}", "Write a plain one, or quote the text")
             return text
         if node.tag != _STR:
             self._refuse(node, key_path(path), "YAML tags are not read", "Write the plain value")

@@ -58,6 +58,13 @@ def test_a_file_that_names_no_encryption_was_never_initialised(text: str, initia
     assert parse(TOP + text, "Pulumi.x.yaml").initialised is initialised
 
 
+@pytest.mark.parametrize("text", [".nan", "-.inf", "!!int many", "9" * 5000])
+def test_a_number_that_is_none_is_told_as_one(text: str) -> None:
+    (problem,) = parse(f"{TOP}  factory:a: {text}\n", "f").problems
+    assert problem.path == "factory:a"
+    assert problem.rule.startswith("is no number: ")
+
+
 @pytest.mark.parametrize(
     "tag", ["!!int abc", "!!float abc", "!!python/object:os.system x", "!!timestamp 2026-01-01", "!own x"]
 )
