@@ -40,6 +40,7 @@ def findings() -> list[Finding]:
     free = shutil.disk_usage(cache_dir()).free
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     lacking = [name for name in TEST_MACHINES if program(name) is None]
+    packages = [TEST_MACHINES[name] for name in lacking or TEST_MACHINES]
     return [
         Finding("python", sys.version_info >= (3, 11), platform.python_version(), "install Python 3.11 or newer"),
         Finding(
@@ -73,7 +74,7 @@ def findings() -> list[Finding]:
             "machines",
             not lacking,
             f"no {', '.join(lacking)}" if lacking else "systemd-nspawn and what it needs",
-            f"test machines need root and Debian's {', '.join(TEST_MACHINES[name] for name in lacking or TEST_MACHINES)}",
+            f"test machines need root and Debian's {', '.join(packages)}",
         ),
         _optional(
             "pgbouncer",
