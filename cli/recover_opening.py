@@ -63,9 +63,12 @@ def read_yaml(file: Path) -> Any:  # noqa: ANN401 - any YAML
 
     try:
         return yaml.safe_load(file.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    except yaml.YAMLError as error:
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file}: byte {error.start} is no UTF-8") from error
+    # The last ones are what the reader's own constructors let through.
+    except (yaml.YAMLError, RecursionError, ValueError, LookupError, AttributeError) as error:
         raise InputError(f"{file}: no YAML: {' '.join(str(error).split())}") from error
 
 

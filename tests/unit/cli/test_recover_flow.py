@@ -58,11 +58,21 @@ def test_what_changes_the_control_plane_wants_a_yes(files: tuple[str, str], tmp_
 
 @pytest.mark.parametrize(
     ("text", "why"),
-    [("{", "no YAML"), ("a: 1\n", "no `site`"), ("site: {}\n", "settings"), ("", "no `site`")],
+    [
+        (b"{", "no YAML"),
+        (b"[" * 3000, "no YAML"),
+        (b"a: !!timestamp x", "no YAML"),
+        (b'a: !!int ""', "no YAML"),
+        (b"a: 2026-99-99", "no YAML"),
+        (b"a\xff", "byte 1 is no UTF-8"),
+        (b"a: 1\n", "no `site`"),
+        (b"site: {}\n", "settings"),
+        (b"", "no `site`"),
+    ],
 )
-def test_a_bad_site_says_what_is_wrong(text: str, why: str, tmp_path: Path) -> None:
+def test_a_bad_site_says_what_is_wrong(text: bytes, why: str, tmp_path: Path) -> None:
     path = tmp_path / "site.yaml"
-    path.write_text(text)
+    path.write_bytes(text)
     assert why in refused("diagnose", "--site", str(path))
 
 
