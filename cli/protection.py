@@ -47,7 +47,7 @@ def refuse_leaving(
             "put it back, or take it away in its own steps: `decommission: true` beside it, and an `up`, back an "
             "application's data up and lift its protection (docs/configuration.md); `./factory cm5 uninstall` ends the "
             "home-automation gateway (docs/cm5-gateway.md); what else you no longer need, release by "
-            f"`./factory pulumi {stack} -- state unprotect URN`"
+            f"`./factory pulumi {stack} -- state unprotect`, which lets you choose"
         )
 
 
