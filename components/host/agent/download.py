@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import time
 import urllib.error
 import urllib.request
@@ -29,5 +30,7 @@ def fetch(url: str, timeout: float) -> Iterator[bytes]:
         raise failed(f"{url}: the server answered {error.code} {error.reason}") from error
     except urllib.error.URLError as error:
         raise failed(f"{url}: {error.reason}") from error
+    except http.client.HTTPException as error:
+        raise failed(f"{url}: the answer is broken off or is no web server's ({type(error).__name__})") from error
     except (OSError, ValueError) as error:
         raise failed(f"{url}: {error}") from error

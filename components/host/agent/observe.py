@@ -76,6 +76,7 @@ def _command(host: Host, check: Mapping[str, Any], timeout: float) -> dict[str, 
 
 
 def _http(_host: Host, check: Mapping[str, Any], timeout: float) -> dict[str, Any]:
+    import http.client
     import ssl
     import urllib.error
     import urllib.request
@@ -96,6 +97,9 @@ def _http(_host: Host, check: Mapping[str, Any], timeout: float) -> dict[str, An
     except urllib.error.HTTPError as error:
         with error:
             return _answer(error.code, error.headers, error.read(_BODY))
+    except http.client.HTTPException as error:
+        problem = f"what answers at {check['http']} is no web server ({type(error).__name__})"
+        raise AgentError("failed", problem) from error
 
 
 def _answer(status: int, headers: Any, body: bytes) -> dict[str, Any]:

@@ -36,7 +36,6 @@ APT_LOCK_SECONDS = 120.0
 _APT_PAUSE = 2.0
 _LOCKED = ("Could not get lock", "Unable to lock", "Unable to acquire", "is another process using it")
 _UNKNOWN = ("Unable to locate package", "was not found", "has no installation candidate", "Unable to fetch", "404")
-_NO_SUCH_GROUP = 6
 _COMMAND_SECONDS = 120.0
 _SERVICE_SECONDS = 150.0
 _SETTLE_SECONDS = 0.25
@@ -157,9 +156,7 @@ class Operations:
 
     def _run(self, argv: list[str]) -> None:
         done = self._host.run(argv, timeout=_COMMAND_SECONDS)
-        # A user's own group goes with the user.
-        gone = argv[0] == "groupdel" and done.status == _NO_SUCH_GROUP
-        if done.status != 0 and not gone:
+        if done.status != 0:
             raise done.error(f"{' '.join(argv)} failed")
 
     def _remove_group(self, name: str) -> None:

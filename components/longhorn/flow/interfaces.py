@@ -25,7 +25,6 @@ __all__ = [
     "Ref",
     "SystemClock",
     "name_of",
-    "ref_of",
 ]
 
 CSI_DRIVER: Final = "driver.longhorn.io"
@@ -234,12 +233,3 @@ class SystemClock:
 def name_of(document: Document) -> str:
     """Return an object's name."""
     return str(document["metadata"]["name"])
-
-
-def ref_of(document: Document) -> Ref:
-    """Return the reference of an object of a known kind. Raises KeyError for another kind."""
-    metadata = document["metadata"]
-    kind = str(document["kind"])
-    longhorn = str(document["apiVersion"]).startswith("longhorn.io/")
-    key = f"longhorn.{kind}" if longhorn else kind
-    return Ref(key if key in KINDS else KINDS[key].kind, str(metadata["name"]), str(metadata.get("namespace", "")))

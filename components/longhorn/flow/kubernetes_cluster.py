@@ -14,7 +14,6 @@ __all__ = ["KubernetesCluster"]
 
 _TIMEOUT_SECONDS: Final = 30
 _EXECUTE_SECONDS: Final = 600
-_NOT_FOUND: Final = 404
 _BAD: Final = 400
 _PAGE: Final = 500
 _MERGE: Final = "application/merge-patch+json"

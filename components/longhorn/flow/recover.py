@@ -33,21 +33,7 @@ from .steps import Act, Done, Patch, Run, Step, Stop, StopError
 from .volumes import VolumeInput
 from .world import Consent, Dumped, World
 
-__all__ = ["PHASES", "PreflightError", "Recovery"]
-
-PHASES: Final = (
-    "discover",
-    "backup",
-    "merge",
-    "prepare",
-    "quiet",
-    "attach",
-    "inject",
-    "detach",
-    "bind",
-    "start",
-)
-"""The phases in their order; from ``prepare`` on, the cluster is changed."""
+__all__ = ["PreflightError", "Recovery"]
 
 _FAILURES: Final = (StopError, ClusterError, NodeError, AgentError, ActionError)
 _PROBE_SECONDS: Final = 120

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from components.host.agent.download import fetch
+from components.host.agent.errors import AgentError
 from components.host.agent.host import Host
 from components.host.agent.observe import observe
 from tests.support.host_machine import Machine
@@ -43,6 +45,28 @@ def port() -> Iterator[int]:
     server.server_close()
 
 
+@pytest.fixture
+def no_web_server() -> Iterator[int]:
+    """A port where something answers in another language."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def greet() -> None:
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                with connection:
+                    connection.recv(4096)
+                    connection.sendall(b"SSH-2.0-none\r\n")
+
+        thread = threading.Thread(target=greet)
+        thread.start()
+        yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+    thread.join()
+
+
 def one(host: Host, **check: Any) -> dict[str, Any]:
     found = observe(host, {"it": check})["it"]
     assert found.pop("seconds") < 10
@@ -70,6 +94,13 @@ def test_http(port: int) -> None:
     assert (moved["status"], moved["headers"]["location"]) == (302, "/")
     assert one(host, http="http://127.0.0.1:1/")["error"] == "[Errno 111] Connection refused"
     assert "begins with http:// or https://" in one(host, http="file:///etc/passwd")["error"]
+
+
+def test_what_is_no_web_server(no_web_server: int) -> None:
+    url = f"http://127.0.0.1:{no_web_server}/"
+    assert one(Host(), http=url)["error"] == f"what answers at {url} is no web server (BadStatusLine)"
+    with pytest.raises(AgentError, match="is no web server's"):
+        next(fetch(url, 10))
 
 
 def test_port(port: int) -> None:
