@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from pydantic import BaseModel, ValidationError
 
 from cli import engine, lifecycle, state_edit
 from cli.deterministic_ids import deterministic_id, place_of
@@ -62,6 +63,14 @@ class Comparison:
     details: tuple[str, ...] = ()
 
 
+class _ImportFile(BaseModel):
+    """What an adoption takes over: records of the state, made for one section of one stack."""
+
+    stack: str
+    section: str
+    resources: list[Record]
+
+
 def adopt(stack: Stack, section: str, file: Path, *, as_json: bool, report: Report) -> int:
     """Compare, print, and write the import file if anything is equal. Raises InputError, CommandError."""
     ready = lifecycle.prepare(stack, report, changing=False)
@@ -72,8 +81,8 @@ def adopt(stack: Stack, section: str, file: Path, *, as_json: bool, report: Repo
     equal = {comparison.urn for comparison in comparisons if comparison.verdict is Verdict.EQUAL}
     if equal:
         taken = [record for urn, record in search.records.items() if urn in equal or not _is_object(record)]
-        document = {"stack": stack.name, "section": section, "resources": taken}
-        file.write_text(json.dumps(document, indent=2) + "\n", "utf-8")
+        document = _ImportFile(stack=stack.name, section=section, resources=taken)
+        file.write_text(document.model_dump_json(indent=2) + "\n", "utf-8")
     _print(comparisons, file if equal else None, stack, as_json=as_json)
     return 0
 
@@ -81,14 +90,14 @@ def adopt(stack: Stack, section: str, file: Path, *, as_json: bool, report: Repo
 def read_import_file(stack: Stack, file: Path) -> list[Record]:
     """Return the records of an import file. Raises InputError when it is not one of this stack."""
     try:
-        content = json.loads(file.read_text("utf-8"))
-        records: list[Record] = content["resources"]
-        made_for = content["stack"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"--adopt {file}: not an import file of `./factory adopt` ({error})") from error
-    if made_for != stack.name:
-        raise InputError(f"--adopt {file}: made for stack {made_for!r}, not for {stack.name!r}")
-    return records
+        found = _ImportFile.model_validate_json(file.read_bytes())
+    except OSError as error:
+        raise InputError(f"--adopt {file}: cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        raise InputError(f"--adopt {file}: not an import file; `./factory adopt SECTION` writes one") from error
+    if found.stack != stack.name:
+        raise InputError(f"--adopt {file}: made for stack {found.stack!r}, not for {stack.name!r}")
+    return found.resources
 
 
 @contextlib.contextmanager

@@ -13,8 +13,8 @@ from pathlib import Path
 import typer
 
 import toolchain
-from cli.debian_packages import TEST_MACHINES, program
 from toolchain import cache_dir, state_dir
+from toolchain.debian_packages import TEST_MACHINES, program
 
 _GIB = 1024**3
 # The cached binaries (0.9 GB) and, only while they are built, the module and build caches.

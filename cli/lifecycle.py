@@ -22,7 +22,7 @@ from cli.guards import refuse_unsafe
 from cli.hosts import shown_changes
 from cli.kv_guard import refuse_overwriting
 from cli.policy import policy_arguments
-from cli.protection import refuse_leaving
+from cli.protection import refuse_before_foundations, refuse_leaving
 from cli.session import PASSPHRASE_VARIABLES, Report, Session, open_session
 from cli.stack import Stack
 from cli.state_edit import Record
@@ -64,8 +64,8 @@ def up(
     """Bring a stack up. A sandbox is changed at once; production shows a plan, asks, and applies exactly that plan."""
     with forks(stack) as first, tempfile.TemporaryDirectory(prefix="factory-plan-") as folder:
         ready = prepare(stack, report, changing=True, creating=True, only=only, adopted=adopted)
-        if only is None:
-            refuse_leaving(ready.resources, stack.name, ready.settings, forwarded)
+        refuse_before_foundations(ready.resources, ready.settings, only)
+        refuse_leaving(ready.resources, stack.name, ready.settings, forwarded, only=only)
         arguments = [*ready.arguments(only, forwarded), *policy_arguments(ready.session, ready.settings)]
         apply = ["up", "--yes", "--skip-preview", "--run-program", *arguments]
         removed = database_logins.leaving(ready.resources, stack.name, ready.settings.apps) if only is None else []

@@ -14,15 +14,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import toolchain
-from cli.debian_packages import (
+from cli.session import Report
+from cli.test_record import describe
+from sandbox.supervisor import TOOLS as BACKEND_TOOLS
+from toolchain.debian_packages import (
     provide_gateway_programs,
     provide_long_tests,
     provide_ssh_server,
     provide_test_machines,
 )
-from cli.session import Report
-from cli.test_record import describe
-from sandbox.supervisor import TOOLS as BACKEND_TOOLS
 from toolchain.engine_home import VAULT_PLUGIN
 
 RESULTS = Path("docs", "test-results.md")

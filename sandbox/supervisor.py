@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import toolchain
-from cli.debian_packages import program, provide_ssh_server
 from sandbox import ports, status
 from sandbox.backends import ssh
 from sandbox.endpoints import Endpoints
@@ -23,6 +22,7 @@ from sandbox.layout import Layout
 from sandbox.logs import tail
 from sandbox.processes import ProcessId, wait_gone
 from sandbox.record import BackendState, Phase, Record
+from toolchain.debian_packages import program, provide_ssh_server
 
 # Each backend is the tool of its name, but for the SSH server: that one is the machine's.
 TOOLS = tuple(name for name in status.BACKENDS if name != ssh.NAME)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cli.debian_packages import program
+from toolchain.debian_packages import program
 
 PROGRAMS = ("dpkg-deb", "gpg", "gpgconf")
 _SECONDS = 60

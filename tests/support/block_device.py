@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cli.debian_packages import program
+from toolchain.debian_packages import program
 
 SIZE = 64 * 1024 * 1024
 _PERIOD = 0.1

@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from cli.debian_packages import program
 from sandbox.service import launched
 from tests.support.block_device import Disk
 from tests.support.machine_image import SHELF
 from tests.support.machines import Keys, Machine, ip, unused_network
+from toolchain.debian_packages import program
 
 LAN_MAC, SEGMENT_MAC, DEVICE_MAC = (f"02:00:5e:00:53:{number}" for number in ("01", "02", "10"))
 """Hardware addresses of the gateway's two sides and of a device in the segment."""

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cli.debian_packages import program
 from tests.support.machines import Keys, Machine
+from toolchain.debian_packages import program
 
 # Whoever holds its input keeps the disk, which is memory of a namespace of its own.
 _DISK = 'mount -t tmpfs -o mode=755 disk "$1" && echo ready && exec cat'

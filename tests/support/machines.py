@@ -21,9 +21,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cli.debian_packages import program
 from sandbox.service import launched
 from tests.support.machine_image import CAREFUL, DEPLOYER, image
+from toolchain.debian_packages import program
 
 PROGRAMS = ("systemd-nspawn", "mmdebstrap", "ip", "nsenter", "unshare", "mount")
 _START_SECONDS = 30

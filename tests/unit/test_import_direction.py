@@ -14,8 +14,8 @@ MAY_IMPORT = {
     # A wheel of the components installs under another name, so they import each other relatively.
     "components": set[str](),
     "policies": {"policies", "components"},
-    "toolchain": {"toolchain", "sandbox", "cli", "stacks", "components", "policies"},
-    "sandbox": {"toolchain", "sandbox", "cli", "stacks", "components", "policies"},
+    "toolchain": {"toolchain", "components"},
+    "sandbox": {"sandbox", "toolchain"},
     "cli": {"toolchain", "sandbox", "cli", "stacks", "components", "policies"},
 }
 PURE_FILES = (

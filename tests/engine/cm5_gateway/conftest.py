@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from cli.debian_packages import GATEWAY_PROGRAMS, TEST_MACHINES, program
 from tests.support import apt_repository, machines
 from tests.support.gateway_device import Device, gateway_device
+from toolchain.debian_packages import GATEWAY_PROGRAMS, TEST_MACHINES, program
 
 
 @pytest.fixture(scope="module")

@@ -54,10 +54,12 @@ def test_the_secret_is_noted_as_its_provider_would_write_it() -> None:
 @pytest.mark.parametrize(
     ("content", "rule"),
     [
-        (None, "not an import file"),
+        (None, "cannot be read: No such file"),
         ("no json", "not an import file"),
         ("[]", "not an import file"),
-        ('{"stack": "other", "resources": []}', "made for stack 'other', not for 'site'"),
+        ("[" * 100_000, "not an import file"),
+        ('{"stack": "site", "section": "apps", "resources": [1]}', "not an import file"),
+        ('{"stack": "other", "section": "apps", "resources": []}', "made for stack 'other', not for 'site'"),
     ],
 )
 def test_a_file_that_is_no_import_file_of_this_stack_is_refused(content: str | None, rule: str, tmp_path: Path) -> None:

@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from cli.debian_packages import GATEWAY_PROGRAMS, program
 from components.cm5_gateway import Gateway
 from components.cm5_gateway.render import roles
 from components.host.agent import rendering
 from tests.support import dhcp_client
 from tests.support.gateway import classic, gateway_args
+from toolchain.debian_packages import GATEWAY_PROGRAMS, program
 
 MISSING = [name for name in GATEWAY_PROGRAMS if program(name) is None]
 pytestmark = pytest.mark.skipif(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cli import debian_packages
+from toolchain import debian_packages
 
 APT = """#!/bin/sh
 echo "$DEBIAN_FRONTEND $*" >>{log}
