@@ -147,7 +147,8 @@ def make_site(
     site = Site(root, wanted, configured, cluster, longhorn, {}, clock)
 
     def device(node: str, name: str) -> Device | None:
-        present = site.cluster.get(Ref("longhorn.Volume", name, NAMESPACE)) or {}
+        # What a machine has does not depend on the answers that the flow gets.
+        present = site.longhorn.cluster.get(Ref("longhorn.Volume", name, NAMESPACE)) or {}
         status = present.get("status", {})
         if status.get("state") != "attached" or status.get("currentNodeID") != node:
             return None
