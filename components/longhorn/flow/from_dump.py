@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ..recovery.directory import ALIGNMENT
+from ..recovery.directory import ALIGNMENT, split_name
 from .dump import Dump, DumpError
 from .facts import deep
 from .interfaces import CSI_DRIVER, Document, name_of
@@ -119,7 +119,7 @@ def _workload(claim: Document, users: Sequence[Mapping[str, Any]], notes: list[s
 
 def _places(dump: Dump, claim: Document, volume: str) -> list[str]:
     """Say where the data lay, by the Replicas of that day; other directories of the volume may be older (ODF-016)."""
-    known = [item for item in dump.index.get("directories", ()) if item["directory"].rpartition("-")[0] == volume]
+    known = [item for item in dump.index.get("directories", ()) if split_name(item["directory"])[0] == volume]
     lay, other = (
         ", ".join(f"{item['node']}:{item['directory']}" for item in known if bool(item.get("replica")) is used)
         for used in (True, False)
