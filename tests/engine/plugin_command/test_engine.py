@@ -24,7 +24,9 @@ hidden = command.local.Command(
     "hidden", create="echo $TOKEN; cat", stdin=plain.stdout,
     environment={"TOKEN": pulumi.Output.secret(given["token"])}, opts=opts,
 )
-now = command.local.run_output(command="echo now", opts=pulumi.InvokeOptions(provider=opts.provider))
+now = command.local.run_output(
+    command="echo now", opts=pulumi.InvokeOutputOptions(provider=opts.provider, depends_on=[plain])
+)
 pulumi.export("plain", plain.stdout)
 pulumi.export("hidden", hidden.stdout)
 pulumi.export("now", now.stdout)
