@@ -73,7 +73,7 @@ class _ImportFile(BaseModel):
 
 def adopt(stack: Stack, section: str, file: Path, *, as_json: bool, report: Report) -> int:
     """Compare, print, and write the import file if anything is equal. Raises InputError, CommandError."""
-    ready = lifecycle.prepare(stack, report, changing=False)
+    ready = lifecycle.prepare(stack, report)
     patterns = [pattern for pattern in ready.targets(section) if pattern != "--target"]
     with _scratch(ready.session) as scratch:
         search = _Search(scratch, _export(ready.session), patterns, lambda: VaultClient.of(scratch, ready.settings))

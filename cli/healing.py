@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from cli import processes
 from cli.deterministic_ids import deterministic_id, place_of
 from cli.errors import CommandError
+from cli.exclusive import locked
 from cli.session import Report, Session, file_backend
 from cli.stack import PROJECT
 from cli.state_edit import Record
@@ -35,16 +36,12 @@ _IN_TWO_STEPS = "vault:jwt/authBackend:AuthBackend"
 
 
 class Run(BaseModel):
-    """One run of the engine: the mark that its processes carry, and the process of this command line that waits for it.
+    """One run of the engine: the mark that its processes carry, and the process that waits for it."""
 
-    `changes` tells a run that may change the stack from a preview, which hinders nobody.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True)  # an earlier release noted more
 
     mark: str
     owner: ProcessId | None
-    changes: bool
 
     @property
     def alive(self) -> bool:
@@ -63,9 +60,9 @@ def new_mark() -> str:
 
 
 @contextlib.contextmanager
-def marked(stack: str, mark: str, *, changes: bool) -> Iterator[dict[str, str]]:
+def marked(stack: str, mark: str) -> Iterator[dict[str, str]]:
     """Note a run, give the environment variable that its processes carry, and leave none of them behind."""
-    run = Run(mark=mark, owner=processes.myself(), changes=changes)
+    run = Run(mark=mark, owner=processes.myself())
     file = _runs(stack) / f"{run.mark}.json"
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     file.write_text(run.model_dump_json(), "utf-8")
@@ -78,11 +75,14 @@ def marked(stack: str, mark: str, *, changes: bool) -> Iterator[dict[str, str]]:
 
 
 def clear_dead_run(session: Session, report: Report) -> None:
-    """Clear what a dead run of this stack left, or refuse because a run is alive. Raises CommandError."""
+    """Clear what dead runs of this stack left. Raises CommandError if the engine's lock is held by a live one.
+
+    Whoever calls this is `exclusive.alone`: of this machine's runs, those that live are previews.
+    """
     stack = session.stack.name
     _end_dead_runs(stack, report)
     if backend := file_backend(session):
-        _clear_locks(backend / ".pulumi" / "locks" / "organization" / PROJECT / stack, stack, report)
+        _clear_locks(_locks(backend, stack), stack, report)
         for cut_off in (backend / ".pulumi" / "stacks" / PROJECT).glob(f"{stack}.*.tmp"):
             cut_off.unlink(missing_ok=True)
     # The engine itself guards locks in a shared backend; only a person can know whether their run is dead.
@@ -102,6 +102,17 @@ def mend_state_files(session: Session) -> None:
             note.unlink(missing_ok=True)
 
 
+def living_holder(session: Session) -> CommandError | None:
+    """Return the refusal that names who holds the engine's lock after a run that failed: it is not that run."""
+    backend, stack = file_backend(session), session.stack.name
+    holders = [_json(lock) or {} for lock in _locks(backend, stack).glob("*.json")] if backend else []
+    return next((locked(stack, holder) for holder in holders if _holds(holder)), None)
+
+
+def _locks(backend: Path, stack: str) -> Path:
+    return backend / ".pulumi" / "locks" / "organization" / PROJECT / stack
+
+
 def _runs(stack: str) -> Path:
     return state_dir() / "runs" / stack
 
@@ -114,11 +125,6 @@ def _end_dead_runs(stack: str, report: Report) -> None:
             file.unlink(missing_ok=True)  # its run had not begun
             continue
         if run.alive:
-            if run.changes and run.owner is not None:
-                raise CommandError(
-                    f"stack {stack!r} is locked by a live run (process {run.owner.pid} on this machine); "
-                    "wait for it, or end that process"
-                )
             continue
         if left_over := run.processes:
             report(f"ending {len(left_over)} processes that a killed run left behind")
@@ -130,10 +136,7 @@ def _clear_locks(folder: Path, stack: str, report: Report) -> None:
     for lock in folder.glob("*.json"):
         holder = _json(lock) or {}  # empty: the write of the lock itself was cut off
         if _holds(holder):
-            raise CommandError(
-                f"stack {stack!r} is locked by a live run (process {holder.get('pid')} on "
-                f"{holder.get('hostname')}, since {holder.get('timestamp')}); wait for it, or end that process"
-            )
+            raise locked(stack, holder)
         report(f"clearing the lock of a dead run (process {holder.get('pid', 'unknown')})")
         lock.unlink(missing_ok=True)
     for rest in folder.glob("*"):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
@@ -17,12 +18,13 @@ from cli import database_logins, engine, healing, plugin_set, state_copies, stat
 from cli.configuration import refused, settings_of
 from cli.confirmation import confirmed
 from cli.errors import CommandError
+from cli.exclusive import alone
 from cli.forks import Forks, forks
 from cli.guards import refuse_unsafe
 from cli.hosts import shown_changes
 from cli.kv_guard import refuse_overwriting
 from cli.policy import policy_arguments
-from cli.protection import refuse_before_foundations, refuse_leaving
+from cli.protection import refuse_before_foundations, refuse_leaving, refuse_under_others
 from cli.session import PASSPHRASE_VARIABLES, Report, Session, open_session
 from cli.stack import Stack
 from cli.state_edit import Record
@@ -62,18 +64,21 @@ def up(
     stack: Stack, only: str | None, forwarded: Sequence[str], *, yes: bool, adopted: Sequence[Record], report: Report
 ) -> int:
     """Bring a stack up. A sandbox is changed at once; production shows a plan, asks, and applies exactly that plan."""
-    with forks(stack) as first, tempfile.TemporaryDirectory(prefix="factory-plan-") as folder:
-        ready = prepare(stack, report, changing=True, creating=True, only=only, adopted=adopted)
-        refuse_before_foundations(ready.resources, ready.settings, only)
+    with (
+        forks(stack) as first,
+        tempfile.TemporaryDirectory(prefix="factory-plan-") as folder,
+        changing(stack, report, creating=True, only=only, adopted=adopted) as ready,
+    ):
+        refuse_before_foundations(ready.resources, stack.name, ready.settings, only)
         refuse_leaving(ready.resources, stack.name, ready.settings, forwarded, only=only)
         arguments = [*ready.arguments(only, forwarded), *policy_arguments(ready.session, ready.settings)]
         apply = ["up", "--yes", "--skip-preview", "--run-program", *arguments]
         removed = database_logins.leaving(ready.resources, stack.name, ready.settings.apps) if only is None else []
         if stack.sandbox:
             ready.end_logins(removed, forwarded, report)
-            return _run(ready.session, apply, first, report, changes=True)
+            return _run(ready.session, apply, first, report)
         plan = str(Path(folder, "plan.json"))
-        status = _run(ready.session, ["preview", "--save-plan", plan, *arguments], first, report, changes=False)
+        status = _run(ready.session, ["preview", "--save-plan", plan, *arguments], first, report)
         if status:
             return status
         if not yes and not confirmed(stack.name, f"Apply exactly this plan to stack {stack.name!r}?"):
@@ -81,29 +86,34 @@ def up(
             return 1
         ready.end_logins(removed, forwarded, report)
         with forks(stack) as second:
-            return _run(ready.session, [*apply, "--plan", plan], second, report, changes=True)
+            return _run(ready.session, [*apply, "--plan", plan], second, report)
 
 
 def preview(stack: Stack, only: str | None, forwarded: Sequence[str], *, report: Report) -> int:
     """Show what `up` would change, after a refresh: without one the state is compared, not the backends."""
     with forks(stack) as forked:
-        ready = prepare(stack, report, changing=False, only=only)
+        ready = prepare(stack, report, only=only)
+        if only is not None:
+            present = state_edit.resources(json.loads(_exported(ready.session)))
+            refuse_before_foundations(list(present.values()), stack.name, ready.settings, only)
         arguments = [*ready.arguments(only, forwarded), *policy_arguments(ready.session, ready.settings)]
-        return _run(ready.session, ["preview", "--run-program", *arguments], forked, report, changes=False)
+        return _run(ready.session, ["preview", "--run-program", *arguments], forked, report)
 
 
 def destroy(stack: Stack, only: str | None, forwarded: Sequence[str], *, yes: bool, report: Report) -> int:
     """Remove what a stack made. Raises CommandError where that includes protected data; then nothing was changed."""
-    ready = prepare(stack, report, changing=True, only=only)
-    patterns = [pattern for pattern in ready.targets(only) if pattern != "--target"] or ["*"]
-    _refuse_protected(ready, patterns, forwarded)
-    if not yes and not confirmed(stack.name, f"Destroy everything that stack {stack.name!r} made?"):
-        report("nothing was changed")
-        return 1
-    ready.end_logins(patterns, forwarded, report)
-    arguments = ["destroy", "--yes", "--skip-preview", *ready.arguments(only, forwarded)]
-    with forks(stack) as forked:
-        return _run(ready.session, arguments, forked, report, changes=True)
+    with changing(stack, report, only=only) as ready:
+        patterns = [pattern for pattern in ready.targets(only) if pattern != "--target"] or ["*"]
+        _refuse_protected(ready, patterns, forwarded)
+        refuse_under_others(ready.resources, stack.name, patterns, forwarded)
+        what = "everything" if only is None else f"what belongs to {only}"
+        if not yes and not confirmed(stack.name, f"Destroy {what} in stack {stack.name!r}?"):
+            report("nothing was changed")
+            return 1
+        ready.end_logins(patterns, forwarded, report)
+        arguments = ["destroy", "--yes", "--skip-preview", *ready.arguments(only, forwarded)]
+        with forks(stack) as forked:
+            return _run(ready.session, arguments, forked, report)
 
 
 def _refuse_protected(ready: Ready, patterns: Sequence[str], forwarded: Sequence[str]) -> None:
@@ -123,29 +133,34 @@ def _refuse_protected(ready: Ready, patterns: Sequence[str], forwarded: Sequence
         )
 
 
-def prepare(
+def prepare(stack: Stack, report: Report, *, only: str | None = None) -> Ready:
+    """Check everything that can be checked without the engine, for a run that changes nothing.
+
+    Raises InputError, CommandError, ToolError, SandboxError.
+    """
+    session, settings = _opened(stack, report, only)
+    _usable(session)
+    return Ready(session, settings)
+
+
+@contextlib.contextmanager
+def changing(
     stack: Stack,
     report: Report,
     *,
-    changing: bool,
     creating: bool = False,
     only: str | None = None,
     adopted: Sequence[Record] = (),
-) -> Ready:
-    """Check everything that can be checked without the engine, then bring the stack to a state to start from.
+) -> Iterator[Ready]:
+    """Do the same for a run that changes the stack, heal what a killed one left, and keep other runs off meanwhile.
 
     Raises InputError, CommandError, ToolError, SandboxError; then nothing was changed.
     """
-    settings = settings_of(stack)
-    _targets(only, stack, settings)
-    session = open_session(stack, report)
-    refuse_unsafe(session, settings)
-    if changing:
+    session, settings = _opened(stack, report, only)
+    with alone(stack.name):
         healing.clear_dead_run(session, report)
-    healing.mend_state_files(session)
-    plugin_set.check(session)
-    if changing:
-        exported = engine.capture(session, ["stack", "export", "--stack", stack.name])
+        _usable(session)
+        exported = _exported(session)
         state_copies.keep(stack.name, exported)
         state = json.loads(exported)
         open_vault = cache(lambda: VaultClient.of(session, settings))
@@ -155,8 +170,24 @@ def prepare(
             refuse_overwriting(stack.name, settings, state_edit.resources(edited), only, open_vault)
         if pending or adopted:
             state_edit.store(session, edited)
-        return Ready(session, settings, list(state_edit.resources(edited).values()))
-    return Ready(session, settings)
+        yield Ready(session, settings, list(state_edit.resources(edited).values()))
+
+
+def _opened(stack: Stack, report: Report, only: str | None) -> tuple[Session, Settings]:
+    settings = settings_of(stack)
+    _targets(only, stack, settings)
+    session = open_session(stack, report)
+    refuse_unsafe(session, settings)
+    return session, settings
+
+
+def _usable(session: Session) -> None:
+    healing.mend_state_files(session)
+    plugin_set.check(session)
+
+
+def _exported(session: Session) -> str:
+    return engine.capture(session, ["stack", "export", "--stack", session.stack.name])
 
 
 def _targets(only: str | None, stack: Stack, settings: Settings) -> list[str]:
@@ -167,16 +198,18 @@ def _targets(only: str | None, stack: Stack, settings: Settings) -> list[str]:
     return [argument for pattern in patterns for argument in ("--target", pattern)]
 
 
-def _run(session: Session, arguments: Sequence[str], forked: Forks, report: Report, *, changes: bool) -> int:
+def _run(session: Session, arguments: Sequence[str], forked: Forks, report: Report) -> int:
     """Run the engine and return 0 or 1."""
     with (
-        healing.marked(session.stack.name, forked.mark, changes=changes) as mark,
+        healing.marked(session.stack.name, forked.mark) as mark,
         forked.server,
         shown_changes(arguments) as hosts,
     ):
         status = engine.run(session, arguments, extra_environment=mark | forked.variables | hosts)
     if status < 0:
         report(f"the engine was ended by {signal.Signals(-status).name}; the next run goes on from there")
+    elif status and arguments[0] != "preview" and (holder := healing.living_holder(session)):
+        report(str(holder))
     elif status and any(name in os.environ for name in PASSPHRASE_VARIABLES):
         _explain_passphrase(session, report)
     return min(abs(status), 1)

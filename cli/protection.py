@@ -1,18 +1,18 @@
-"""What a run must not begin with: protected data that the stack file lost, an application before its foundations."""
+"""What a run must not begin with: data that the file lost, applications without foundations, foundations in use."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from cli.database_logins import NARROWING
 from cli.errors import CommandError
-from cli.state_edit import Record
+from cli.state_edit import Record, needs
 from stacks.settings.kept_data import kept_data
 from stacks.settings.schema import Settings
 from stacks.settings.sections import SECTIONS, targets
 
-__all__ = ["refuse_before_foundations", "refuse_leaving"]
+__all__ = ["refuse_before_foundations", "refuse_leaving", "refuse_under_others"]
 
 _FOUNDATIONS = ("postgres_foundation", "vault_foundation")
 """What every application waits for, as far as it is declared."""
@@ -51,8 +51,8 @@ def refuse_leaving(
         )
 
 
-def refuse_before_foundations(resources: Sequence[Record], settings: Settings, only: str | None) -> None:
-    """Refuse to bring applications alone up while a foundation that they wait for is not there (PLAT-07).
+def refuse_before_foundations(resources: Sequence[Record], stack: str, settings: Settings, only: str | None) -> None:
+    """Refuse to bring applications alone up, or to preview it, without a foundation that they wait for (PLAT-07).
 
     Raises CommandError that says what to run first: the engine would make the providers, then fail at the first
     application.
@@ -65,11 +65,44 @@ def refuse_before_foundations(resources: Sequence[Record], settings: Settings, o
         section for section in _FOUNDATIONS if getattr(settings, section) is not None and SECTIONS[section] not in there
     ]
     if first:
-        commands = ", ".join(f"`./factory up --only {section}`" for section in first)
+        commands = " and ".join(f"`./factory up --stack {stack} --only {section}`" for section in first)
         raise CommandError(
-            f"{only} waits for {' and '.join(first)}, which the stack does not have yet, so nothing was changed: run "
-            f"`./factory up`, or first {commands}"
+            f"{only} waits for {' and '.join(first)}, which the stack does not have yet, so nothing was changed: first "
+            f"run {commands}, or leave out `--only` and take the whole stack"
         )
+
+
+def refuse_under_others(
+    resources: Sequence[Record], stack: str, patterns: Sequence[str], forwarded: Sequence[str]
+) -> None:
+    """Refuse to destroy a part that others stand on: the engine would name each of their resources, twice.
+
+    `patterns` are the URNs of the part. Raises CommandError that names who stands on it and what to run.
+    """
+    if any(word.startswith(NARROWING) for word in forwarded):
+        return
+    known = {one["urn"]: one for one in resources}
+    going = {urn for urn in known if any(fnmatchcase(urn, pattern) for pattern in patterns)}
+    standing = {_owner(one, known) for urn, one in known.items() if urn not in going and needs(one) & going}
+    if standing:
+        sections = sorted({owner.partition(".")[0] for owner in standing} & SECTIONS.keys())
+        first = [f"`./factory destroy --stack {stack} --only {section}`" for section in sections]
+        way = f"first run {' and '.join(first)}, or" if first else "run"
+        raise CommandError(
+            f"{', '.join(sorted(standing))} cannot be without what was to be destroyed, so nothing was changed: {way} "
+            f"`./factory destroy --stack {stack}` for everything"
+        )
+
+
+def _owner(record: Record, known: Mapping[str, Record]) -> str:
+    """Return the section that a resource belongs to, with the application's or host's name; else its own name."""
+    kinds = {kind: section for section, kind in SECTIONS.items()}
+    above: Record | None = record
+    while above is not None:
+        if section := kinds.get(above["type"]):
+            return f"{section}.{above['urn'].rpartition('::')[2]}" if section in {"apps", "hosts"} else section
+        above = known.get(above.get("parent", ""))
+    return str(record["urn"].rpartition("::")[2])
 
 
 def _declared(settings: Settings) -> Iterator[str]:

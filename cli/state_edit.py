@@ -47,7 +47,7 @@ def add(state: State, records: Iterable[Record]) -> State:
     known = {record["urn"] for record in present}
     fresh = {record["urn"]: record for record in records if record["urn"] not in known}
     fresh = {urn: _within(record, known | fresh.keys()) for urn, record in fresh.items()}
-    order = TopologicalSorter({urn: _needs(record) & fresh.keys() for urn, record in fresh.items()}).static_order()
+    order = TopologicalSorter({urn: needs(record) & fresh.keys() for urn, record in fresh.items()}).static_order()
     deployment["resources"] = present + [fresh[urn] for urn in order]
     return state | {"deployment": deployment}
 
@@ -63,8 +63,9 @@ def _within(record: Record, known: AbstractSet[str]) -> Record:
     return limited
 
 
-def _needs(record: Mapping[str, Any]) -> set[str]:
-    needs = {record.get("parent", ""), *(record.get("dependencies") or ())}
+def needs(record: Mapping[str, Any]) -> set[str]:
+    """Return the URNs of what a resource cannot be without: its parent, its provider, what it depends on."""
+    found = {record.get("parent", ""), *(record.get("dependencies") or ())}
     if provider := record.get("provider"):
-        needs.add(provider.rpartition("::")[0])
-    return needs - {record["urn"]}
+        found.add(provider.rpartition("::")[0])
+    return found - {record["urn"]}

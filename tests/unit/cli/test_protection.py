@@ -1,4 +1,4 @@
-"""What an `up` refuses before the engine starts: a file that lost protected data, foundations that are missing."""
+"""What is refused before the engine starts: lost protected data, foundations that are missing or still in use."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any, cast
 import pytest
 
 from cli.errors import CommandError
-from cli.protection import refuse_before_foundations, refuse_leaving
+from cli.protection import refuse_before_foundations, refuse_leaving, refuse_under_others
 from components.app_stack.args import AppStackArgs, Mode
 from components.app_stack.platform import PlatformArgs
 from components.services.vault.args import VaultFoundationArgs
 from stacks.settings.schema import Settings
-from stacks.settings.sections import SECTIONS
+from stacks.settings.sections import SECTIONS, targets
 
 STACK = "home"
 PLATFORM = PlatformArgs.model_validate(
@@ -132,16 +132,57 @@ def foundation(section: str, *, complete: bool = True) -> dict[str, Any]:
 def test_applications_alone_wait_for_the_declared_foundations(only: str) -> None:
     declared = settings(vault_foundation=object(), postgres_foundation=object())
     both = [foundation("vault_foundation"), foundation("postgres_foundation")]
-    refuse_before_foundations(both, declared, only)
+    refuse_before_foundations(both, STACK, declared, only)
     half = [both[0], foundation("postgres_foundation", complete=False)]
     for there, missing in (([], ["postgres_foundation", "vault_foundation"]), (half, ["postgres_foundation"])):
         with pytest.raises(CommandError, match="nothing was changed") as caught:
-            refuse_before_foundations(there, declared, only)
+            refuse_before_foundations(there, STACK, declared, only)
         assert f"{only} waits for {' and '.join(missing)}," in str(caught.value)
-        assert all(f"`./factory up --only {section}`" in str(caught.value) for section in missing)
-    refuse_before_foundations([], settings(), only)
+        assert all(f"`./factory up --stack {STACK} --only {section}`" in str(caught.value) for section in missing)
+    refuse_before_foundations([], STACK, settings(), only)
 
 
 @pytest.mark.parametrize("only", [None, "vault_foundation", "hosts"])
 def test_nothing_else_waits_for_a_foundation(only: str | None) -> None:
-    refuse_before_foundations([], settings(vault_foundation=object()), only)
+    refuse_before_foundations([], STACK, settings(vault_foundation=object()), only)
+
+
+def placed(kind: str, name: str, *, parent: str = "", needs: str = "", provider: str = "") -> dict[str, Any]:
+    """A resource of a state where parents, dependencies and providers are named by their URNs."""
+    above = f"{parent.split('::')[2]}$" if parent else ""
+    link = {"provider": f"{provider}::an-id"} if provider else {}
+    urn = f"urn:pulumi:{STACK}::factory::{above}{kind}::{name}"
+    return {"urn": urn, "type": kind, "parent": parent, "dependencies": [needs] if needs else [], **link}
+
+
+ROOT = placed("pulumi:pulumi:Stack", "factory-home")
+PROVIDER = placed("pulumi:providers:vault", "vault")
+VAULT = placed(SECTIONS["vault_foundation"], "vault")
+MOUNT = placed("vault:index/mount:Mount", "vault-kv2", parent=VAULT["urn"], provider=PROVIDER["urn"])
+SHOP_STACK = placed(SECTIONS["apps"], "shop", needs=MOUNT["urn"])
+SECRETS = placed("factory:app:AppSecrets", "shop", parent=SHOP_STACK["urn"])
+POLICY = placed("vault:index/policy:Policy", "shop", parent=SECRETS["urn"], needs=MOUNT["urn"])
+STANDING = [ROOT, PROVIDER, VAULT, MOUNT, SHOP_STACK, SECRETS, POLICY]
+
+
+def test_a_foundation_in_use_stays_and_who_uses_it_is_named_once() -> None:
+    patterns = targets("vault_foundation", STACK)
+    with pytest.raises(CommandError, match="nothing was changed") as caught:
+        refuse_under_others(STANDING, STACK, patterns, [])
+    said = str(caught.value)
+    assert said.startswith("apps.shop cannot be without")
+    assert f"first run `./factory destroy --stack {STACK} --only apps`," in said
+    refuse_under_others(STANDING, STACK, patterns, ["--target-dependents"])
+
+
+@pytest.mark.parametrize("only", ["apps", "apps.shop", None])
+def test_what_nobody_stands_on_may_go(only: str | None) -> None:
+    patterns = targets(only, STACK, ["shop"]) if only else ["*"]
+    refuse_under_others(STANDING, STACK, patterns, [])
+    refuse_under_others([ROOT, PROVIDER, VAULT, MOUNT], STACK, targets("vault_foundation", STACK), [])
+
+
+def test_what_belongs_to_no_section_is_named_by_itself() -> None:
+    stranger = placed("vault:index/policy:Policy", "by-hand", needs=MOUNT["urn"])
+    with pytest.raises(CommandError, match=f"^by-hand cannot be without.*: run `./factory destroy --stack {STACK}`"):
+        refuse_under_others([*STANDING[:4], stranger], STACK, targets("vault_foundation", STACK), [])
