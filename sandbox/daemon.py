@@ -10,10 +10,9 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-import httpx
-
 from sandbox.backends import addresses, etcd, kubernetes, objects, pooler, postgres, ssh, vault, volumes
 from sandbox.credentials import load_or_make
+from sandbox.duties import Duty
 from sandbox.endpoints import (
     Endpoints,
     KubernetesEndpoint,
@@ -52,7 +51,6 @@ class Daemon:
         self._credentials = load_or_make(layout.credentials, postgres.data(layout))
         self._cluster = kubernetes.Cluster(layout, self._ports["kube-apiserver"])
         self._runner = Runner(layout)
-        self._complaints: set[str] = set()
 
     async def run(self) -> bool:
         """Run until SIGTERM, SIGINT or the owner's end; returns whether everything had come up."""
@@ -176,23 +174,14 @@ class Daemon:
 
     async def _watch(self, stop: asyncio.Task[None]) -> None:
         """Do the small regular duties until told to stop. A crashed backend is reported by status, not hidden."""
+        log = partial(print, file=sys.stderr, flush=True)
+        duties = [Duty(do, log) for do in (volumes.provision, addresses.publish)]
         async with objects.client(self._cluster) as api:
             while not stop.done():
                 self._rotate_audit_log()
-                for duty in (volumes.provision, addresses.publish):
-                    await self._do(duty, api)
+                for duty in duties:
+                    await duty.tick(api)
                 await asyncio.wait({stop}, timeout=_TICK_SECONDS)
-
-    async def _do(self, duty: Callable[[httpx.AsyncClient], Awaitable[None]], api: httpx.AsyncClient) -> None:
-        """Do a duty; a complaint is logged once, and does not keep the other duties from being done."""
-        try:
-            await duty(api)
-        except httpx.TransportError:
-            pass  # a backend that is down is told by the record; the duty is done at a later tick
-        except SandboxError as error:
-            if str(error) not in self._complaints:
-                self._complaints.add(str(error))
-                print(error, file=sys.stderr, flush=True)
 
     def _rotate_audit_log(self) -> None:
         log = vault.audit_log(self._layout)
