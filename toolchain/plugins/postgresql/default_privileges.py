@@ -79,21 +79,26 @@ class DefaultPrivileges(Resource):
             self.make({**inputs, "privileges": []})
 
     def observe(self, wanted: Properties) -> Properties | None:
-        """Read the default ACL of this owner, schema and type."""
+        """Read the default ACL of this owner, schema and type; without one, the server's own holds in all schemas."""
+        kind = self.types[wanted["objectType"]][0]
         found = self.server.rows(
             """
             SELECT array_remove(array_agg(DISTINCT a.privilege_type), NULL) AS privileges,
                    bool_and(a.is_grantable) AS grantable,
                    EXISTS (SELECT FROM pg_roles WHERE rolname = %(owner)s)
                    AND (%(role)s = 'public' OR EXISTS (SELECT FROM pg_roles WHERE rolname = %(role)s)) AS there
-            FROM pg_default_acl d
-            LEFT JOIN pg_namespace n ON n.oid = defaclnamespace
-            JOIN LATERAL aclexplode(defaclacl) a ON true
+            FROM aclexplode(coalesce(
+                (SELECT defaclacl FROM pg_default_acl LEFT JOIN pg_namespace n ON n.oid = defaclnamespace
+                 WHERE pg_get_userbyid(defaclrole) = %(owner)s AND coalesce(nspname, '') = %(schema)s
+                   AND defaclobjtype::text = %(type)s),
+                (SELECT acldefault(%(builtin)s::"char", oid) FROM pg_roles
+                 WHERE rolname = %(owner)s AND %(schema)s = '')
+            )) a
             LEFT JOIN pg_roles g ON g.oid = a.grantee
-            WHERE pg_get_userbyid(defaclrole) = %(owner)s AND coalesce(nspname, '') = %(schema)s
-              AND defaclobjtype::text = %(type)s AND coalesce(rolname, 'public') = %(role)s
+            WHERE coalesce(rolname, 'public') = %(role)s
             """,
-            {"schema": "", **wanted, "type": self.types[wanted["objectType"]][0]},
+            # The two catalogues have different letters for a sequence.
+            {"schema": "", **wanted, "type": kind, "builtin": {"S": "s"}.get(kind, kind)},
             wanted["database"],
         )
         row = found[0]

@@ -84,8 +84,9 @@ class Grant(Resource):
         return there[0]
 
     def make(self, inputs: Properties) -> None:
-        """Set exactly these privileges; what is right already is not touched."""
-        if inputs == self._as_held(inputs):
+        """Set exactly these privileges; what is right already is not touched, and the server names what is missing."""
+        held = self._held(inputs)
+        if held and _all_found(inputs, held) and inputs == self._as_held(inputs, held):
             return
         kind = KINDS[inputs["objectType"]]
 
@@ -95,6 +96,11 @@ class Grant(Resource):
                 connection.execute(self._revoke(inputs))
                 if inputs.get("privileges"):
                     connection.execute(self._grant(kind, inputs))
+            if not _all_found(inputs, self._held(inputs, connection)):
+                raise ProviderError(
+                    f"grant {self.identity(inputs)}: write each of the objects as the server does, a function with the "
+                    "names and full types of its arguments, such as f(a integer): otherwise it is not found again."
+                )
 
         self.server.run(work, self._where(inputs))
 
@@ -121,18 +127,16 @@ class Grant(Resource):
         if not self._role_exists(wanted["role"]):
             return None
         held = self._held(wanted)
-        named = wanted.get("columns") or wanted.get("objects") or ()
-        if len(held) < len(named) or (not held and wanted["objectType"] in WHOLE):
-            return None
-        return self._as_held(wanted, held)
+        return self._as_held(wanted, held) if _all_found(wanted, held) else None
 
-    def _as_held(self, wanted: Properties, held: list[Held] | None = None) -> Properties:
+    @staticmethod
+    def _as_held(wanted: Properties, held: list[Held]) -> Properties:
         """Describe what is held, in the words of the wanted: one object which differs decides."""
         kind = KINDS[wanted["objectType"]]
         listed = set(wanted.get("privileges") or ())
         grantable = bool(listed) and wanted["withGrantOption"]
         result = wanted
-        for each in self._held(wanted) if held is None else held:
+        for each in held:
             privileges = _spelt(each.privileges, listed, kind)
             if privileges != listed or (privileges and each.grantable is not grantable):
                 result = {**wanted, "privileges": sorted(privileges)}
@@ -205,12 +209,24 @@ def _spelt(held: frozenset[str], listed: set[str], kind: Kind) -> set[str]:
     return {ALL} if listed == {ALL} and held >= kind.privileges - {"MAINTAIN"} else set(held)
 
 
+def _all_found(inputs: Properties, held: list[Held]) -> bool:
+    """Whether all that the grant names is there; "all in a schema" may be nothing."""
+    if inputs["objectType"] in WHOLE:
+        return bool(held)
+    found = {name for each in held for name in (each.name, _bare(each.name))}
+    return found.issuperset(inputs.get("columns") or inputs.get("objects") or ())
+
+
 def _is_meant(name: str, inputs: Properties) -> bool:
     """Whether a grant is about this object; a function may be named with or without its arguments."""
     if inputs["objectType"] == "column":
         return name in inputs["columns"]
     objects = inputs.get("objects")
-    return not objects or name in objects or name.split("(", maxsplit=1)[0] in objects
+    return not objects or name in objects or _bare(name) in objects
+
+
+def _bare(name: str) -> str:
+    return name.split("(", maxsplit=1)[0]
 
 
 def _read_rest(rest: str) -> Iterator[Properties]:

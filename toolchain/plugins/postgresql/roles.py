@@ -140,8 +140,10 @@ class Role(Resource):
             "connectionLimit": row["rolconnlimit"],
             "validUntil": wanted["validUntil"] if row["same_validity"] else row["valid_until"],
             "roles": row["roles"],
-            **_observed_settings(row["rolconfig"] or []),
         }
+        for name, value in _observed_settings(row["rolconfig"] or []).items():
+            # Asked for as 0 or empty, a setting is none.
+            inputs[name] = value if value is not None or wanted.get(name) else wanted.get(name)
         if "password" in wanted and not self._password_is(wanted["name"], wanted["password"]):
             del inputs["password"]
         return inputs
@@ -151,7 +153,7 @@ class Role(Resource):
             return True  # only a superuser may read verifiers
         found = self.server.rows("SELECT rolpassword FROM pg_authid WHERE rolname = %(role)s", {"role": role})
         stored = found[0]["rolpassword"] if found else None
-        return stored is not None and scram.matches(password, stored, role)
+        return scram.matches(password, stored, role) if stored is not None else not password
 
     @staticmethod
     def _options(old: Properties, new: Properties) -> sql.Composed:
@@ -165,11 +167,9 @@ class Role(Resource):
             options.append(sql.SQL("CONNECTION LIMIT {}").format(sql.Literal(new["connectionLimit"])))
         if _valid_until(new) != _valid_until(old):
             options.append(sql.SQL("VALID UNTIL {}").format(sql.Literal(_valid_until(new))))
-        password = new.get("password")
-        if new.get("passwordWoVersion") != old.get("passwordWoVersion"):
-            password = new.get("passwordWo")
-        elif password == old.get("password"):
+        if all(new.get(name) == old.get(name) for name in ("password", "passwordWoVersion")):
             return sql.SQL(" ").join(options)
+        password = new.get("password") or new.get("passwordWo")
         # The verifier, not the password: a failed statement stands in the server's log in full.
         literal = sql.Literal(scram.verifier(password)) if password else sql.SQL("NULL")
         return sql.SQL(" ").join([*options, sql.SQL("PASSWORD {}").format(literal)])
@@ -193,11 +193,10 @@ class Role(Resource):
     @staticmethod
     def _memberships(connection: Connection, old: Properties, new: Properties) -> None:
         was, wanted = set(old.get("roles") or ()), set(new.get("roles") or ())
-        role = sql.Identifier(new["name"])
         for group in sorted(was - wanted):
-            connection.execute(sql.SQL("REVOKE {} FROM {}").format(sql.Identifier(group), role))
+            _end_membership(connection, group, new["name"])
         for group in sorted(wanted - was):
-            connection.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(group), role))
+            connection.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(group), sql.Identifier(new["name"])))
 
 
 def _valid_until(inputs: Properties) -> str:
@@ -210,11 +209,15 @@ def _observed_settings(config: list[str]) -> Properties:
     values = dict(entry.split("=", 1) for entry in config)
     paths = values.get("search_path")
     return {
-        "searchPaths": [part.strip('"') for part in paths.split(", ")] if paths else None,
+        "searchPaths": list(map(_unquoted, paths.split(", "))) if paths else None,
         "assumeRole": values.get("role"),
         "statementTimeout": _milliseconds(values.get("statement_timeout")),
         "idleInTransactionSessionTimeout": _milliseconds(values.get("idle_in_transaction_session_timeout")),
     }
+
+
+def _unquoted(name: str) -> str:
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name
 
 
 def _milliseconds(text: str | None) -> int | None:
@@ -261,8 +264,7 @@ class GrantRole(Resource):
 
     def drop(self, inputs: Properties) -> None:
         """Revoke the membership."""
-        if self.observe(inputs) is not None:
-            self.server.run(lambda connection: connection.execute(self._revoke(inputs)))
+        self.server.run(lambda connection: _end_membership(connection, inputs["grantRole"], inputs["role"]))
 
     def observe(self, wanted: Properties) -> Properties | None:
         """Read the membership; it may have been granted by several roles."""
@@ -282,6 +284,16 @@ class GrantRole(Resource):
         names = sql.Identifier(inputs["grantRole"]), sql.Identifier(inputs["role"])
         return sql.SQL("GRANT {} TO {}").format(*names) + option
 
-    @staticmethod
-    def _revoke(inputs: Properties) -> sql.Composed:
-        return sql.SQL("REVOKE {} FROM {}").format(sql.Identifier(inputs["grantRole"]), sql.Identifier(inputs["role"]))
+
+def _end_membership(connection: Connection, group: str, role: str) -> None:
+    """Revoke a membership, whoever granted it: without a grantor, the server revokes only what it takes for ours."""
+    grantors = connection.execute(
+        """
+        SELECT DISTINCT pg_get_userbyid(grantor)::text AS name FROM pg_auth_members
+        WHERE pg_get_userbyid(member) = %s AND pg_get_userbyid(roleid) = %s ORDER BY 1
+        """,
+        (role, group),
+    ).fetchall()
+    for grantor in grantors:
+        revoke = sql.SQL("REVOKE {} FROM {} GRANTED BY {}")
+        connection.execute(revoke.format(*map(sql.Identifier, (group, role, grantor["name"]))))

@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import re
 import secrets
+import stringprep
 import unicodedata
 from typing import Final
 
@@ -17,6 +18,18 @@ _SALT_BYTES: Final = 16
 _SCRAM = re.compile(
     r"SCRAM-SHA-256\$(?P<iterations>\d+):(?P<salt>[A-Za-z0-9+/=]+)\$(?P<stored>[A-Za-z0-9+/=]+):(?P<server>[A-Za-z0-9+/=]+)"
 )
+_REFUSED: Final = (
+    stringprep.in_table_a1,
+    stringprep.in_table_c21_c22,
+    stringprep.in_table_c3,
+    stringprep.in_table_c4,
+    stringprep.in_table_c5,
+    stringprep.in_table_c6,
+    stringprep.in_table_c7,
+    stringprep.in_table_c8,
+    stringprep.in_table_c9,
+)
+"""What a prepared password cannot hold: unassigned, control, private and other characters of no text."""
 _MD5 = re.compile(r"md5[0-9a-f]{32}")
 
 
@@ -51,8 +64,21 @@ def matches(password: str, stored: str, role: str) -> bool:
 
 
 def _prepared(password: str) -> str:
-    """Normalise as SASLprep does; what it would refuse is used as it is, as libpq does."""
-    return password if password.isascii() else unicodedata.normalize("NFKC", password)
+    """Normalise as SASLprep does (RFC 4013); what that refuses is used as it is, as libpq does."""
+    if password.isascii():
+        return password
+    mapped = "".join(
+        " " if stringprep.in_table_c12(each) else each for each in password if not stringprep.in_table_b1(each)
+    )
+    prepared = unicodedata.normalize("NFKC", mapped)
+    refused = not prepared or any(table(each) for each in mapped for table in _REFUSED) or _mixes_directions(prepared)
+    return password if refused else prepared
+
+
+def _mixes_directions(text: str) -> bool:
+    """Whether text from right to left is mixed with text from left to right, or does not enclose the rest."""
+    leftwards = [stringprep.in_table_d1(each) for each in text]
+    return any(leftwards) and (any(map(stringprep.in_table_d2, text)) or not (leftwards[0] and leftwards[-1]))
 
 
 def _text(data: bytes) -> str:
