@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from components.longhorn.flow.decide_bind import claim_manifest, decide_bind, pv_manifest
 from components.longhorn.flow.decide_data import (
@@ -279,13 +280,13 @@ def test_the_probe_is_read() -> None:
     assert parse_probe("block=no\n") == DeviceFacts(block=False, size=0, kind="", uuid="", complete="")
 
 
-COPIED = "rsync={}\nfiles=3\nbytes=9\nfsck=0\n"
+COPIED = "rsync={}\ncompared=0\ndiffering={}\nfiles=3\nbytes=9\nfsck=0\n"
 
 
 def test_rsync_0_is_success_and_23_a_warning_with_the_files() -> None:
     """LHR-113, FM-16."""
-    assert copy_outcome(COPIED.format(0), volume()) == Done({"files": 3, "bytes": 9, "messages": []})
-    text = COPIED.format(23) + "unreadable=rsync: read errors mapping x: Structure needs cleaning (117)\ndiffers=x\n"
+    assert copy_outcome(COPIED.format(0, 0), volume()) == Done({"files": 3, "bytes": 9, "messages": []})
+    text = COPIED.format(23, 1) + "unreadable=rsync: read errors mapping x: Structure needs cleaning (117)\ndiffers=x\n"
     outcome = copy_outcome(text, volume())
     assert isinstance(outcome, Done)
     assert outcome.warnings == ("not copied: x",)
@@ -294,12 +295,12 @@ def test_rsync_0_is_success_and_23_a_warning_with_the_files() -> None:
 @pytest.mark.parametrize(
     ("text", "changes", "code"),
     [
-        (COPIED.format(24), {}, "copy-failed"),
-        (COPIED.format(12), {}, "copy-failed"),
+        (COPIED.format(24, 0), {}, "copy-failed"),
+        (COPIED.format(12, 0), {}, "copy-failed"),
         ("", {}, "copy-failed"),
-        (COPIED.format(0) + "differs=x\n", {}, "copy-differs"),
-        (COPIED.format(23) + "differs=x\n", {"max_unreadable_files": 0}, "unreadable-files"),
-        (COPIED.format(0).replace("fsck=0", "fsck=4"), {}, "device-damaged"),
+        (COPIED.format(0, 1) + "differs=x\n", {}, "copy-differs"),
+        (COPIED.format(23, 1) + "differs=x\n", {"max_unreadable_files": 0}, "unreadable-files"),
+        (COPIED.format(0, 0).replace("fsck=0", "fsck=4"), {}, "device-damaged"),
     ],
 )
 def test_everything_else_stops(text: str, changes: dict[str, Any], code: str) -> None:
@@ -599,3 +600,11 @@ def test_a_ticket_that_does_not_go_is_said_and_its_object_stays(fast_path: Path)
 @pytest.mark.parametrize("text", ["password=abc123", 'token: "abc123"', "api_key abc123", "Bearer: abc123"])
 def test_secrets_do_not_reach_the_evidence(text: str) -> None:
     assert "abc123" not in redacted(text)
+
+
+@pytest.mark.parametrize("moment", ["yesterday", "2026-01-31", "2026-01-31T15:20:00", "2026-13-01T00:00:00Z", " "])
+def test_an_incident_s_time_needs_its_zone(moment: str) -> None:
+    """LHR-033: what it is compared with comes from other machines, in other zones."""
+    with pytest.raises(ValidationError, match=r"incident_time\n.*no time with its zone"):
+        make_settings(incident_time=moment)
+    assert make_settings(incident_time="2026-01-31T15:20:00Z").incident_time

@@ -163,10 +163,11 @@ class FolderNode:
             text += f"complete={Path(marker).read_text()}\n"
         return Completed(0, text, "")
 
-    def _format(self, path: str, uuid: str) -> Completed:
+    def _format(self, path: str, uuid: str, marker: str) -> Completed:
         device = self.device(self.name, Path(path).name)
         if device is None or device.kind:
             return Completed(9, "", "already carries something")
+        Path(marker).unlink(missing_ok=True)
         device.kind, device.uuid, device.formats = "ext4", uuid, device.formats + 1
         device.files = self.root / f"device-{Path(path).name}"
         device.files.mkdir()
@@ -182,7 +183,8 @@ class FolderNode:
         shutil.rmtree(device.files / "lost+found", ignore_errors=True)
         for name in self.unreadable:
             (device.files / name).unlink()
-        lines = [f"rsync={self.rsync_status}", *(f"differs={name}" for name in self.unreadable)]
+        lines = [f"rsync={self.rsync_status}", f"compared={self.rsync_status}", f"differing={len(self.unreadable)}"]
+        lines += [*(f"differs={name}" for name in self.unreadable)]
         lines += [f"unreadable={name}: Structure needs cleaning (117)" for name in self.unreadable]
         files = [item for item in device.files.rglob("*") if item.is_file()]
         lines += [f"files={len(files)}", f"bytes={sum(item.stat().st_size for item in files)}", "fsck=0"]

@@ -259,7 +259,7 @@ def decide_inject(device: DeviceFacts, volume: VolumeInput, paths: Paths, digest
     if device.size != volume.size:
         return Stop("device-size", f"{paths.device} has {device.size} bytes instead of {volume.size}")
     if not device.kind:
-        action = Run(format_device(paths.device, uuid), _FORMAT_SECONDS, long=True)
+        action = Run(format_device(paths.device, uuid, paths.marker), _FORMAT_SECONDS, long=True)
         return Act(f"format {paths.device}, which carries nothing", action, destructive=True)
     if device.kind != "ext4" or device.uuid != uuid:
         return Stop(
@@ -281,19 +281,26 @@ def copy_outcome(text: str, volume: VolumeInput) -> Done | Stop:
     values = dict(pairs)
     unreadable = [value for key, value in pairs if key == "unreadable" and "rsync error" not in value]
     differing = [value for key, value in pairs if key == "differs"]
-    status = int(values.get("rsync", "-1"))
+    status, compared = (int(values.get(key, "-1")) for key in ("rsync", "compared"))
+    # The list ends somewhere; the number does not.
+    count = int(values.get("differing", "0"))
     if status not in _RSYNC_OK:
         return Stop("copy-failed", f"rsync ended with {status}: {'; '.join(unreadable[:5])}")
-    if differing and status == 0:
-        return Stop("copy-differs", f"{len(differing)} files differ after the copy, first {differing[:5]}")
+    if compared not in {0, status}:
+        # A comparison that did not come to its end finds no differences either.
+        return Stop("copy-unproven", f"the comparison of the copy with its source ended with {compared}; run again")
+    if count and status == 0:
+        return Stop("copy-differs", f"{count} files differ after the copy, first {differing[:5]}")
     limit = volume.max_unreadable_files
-    if limit is not None and len(differing) > limit:
+    if limit is not None and count > limit:
         return Stop(
             "unreadable-files",
-            f"{len(differing)} files could not be read, at most {limit} may: {differing[:5]}; try another replica",
+            f"{count} files could not be read, at most {limit} may: {differing[:5]}; try another replica",
         )
     if values.get("fsck") != "0":
         return Stop("device-damaged", f"e2fsck says {values.get('fsck')} about the new file system")
     warnings = tuple(f"not copied: {name}" for name in differing)
+    if count > len(differing):
+        warnings += (f"not copied: {count - len(differing)} more files",)
     result = {"files": int(values["files"]), "bytes": int(values["bytes"]), "messages": unreadable}
     return Done(result, warnings)

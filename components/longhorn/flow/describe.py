@@ -8,6 +8,7 @@ from .decide_data import Ranking
 from .facts import deep, observe
 from .interfaces import name_of
 from .marks import COMPLETE, SOURCE, mark_of
+from .sources import pinned_source
 from .volumes import VolumeInput
 from .world import World
 
@@ -21,7 +22,9 @@ def steps_of(world: World, volume: VolumeInput) -> tuple[str, ...]:
     if mark_of(facts.volume, COMPLETE):
         data = ["the data is in the volume already: nothing is copied"]
     else:
-        data = [
+        pinned = pinned_source(world, volume, world.journal(volume.key))
+        data = [f"go on with {pinned[0]}:{pinned[1]}, which an earlier run chose"] if pinned else []
+        data += [
             f"copy the directory to {settings.backup_base}/{volume.key}, keeping what each layer owns",
             f"merge the copy into {settings.merged_base}/{volume.key}, check and mount it read-only",
         ]

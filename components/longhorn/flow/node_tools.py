@@ -33,12 +33,19 @@ def script(name: str, text: str, *arguments: str) -> tuple[str, ...]:
     return ("sh", "-c", text, f"factory-{name}", *arguments)
 
 
-_PROBE: Final = """
+_NOTHING: Final = 2
+"""Exit status of blkid for a device without any signature; with several it ends otherwise, and prints nothing too."""
+_PROBE: Final = f"""
 set -eu
 if [ ! -b "$1" ]; then echo block=no; exit 0; fi
 echo block=yes
 echo "size=$(blockdev --getsize64 "$1")"
-blkid -p -o export "$1" | grep -E '^(TYPE|UUID|PTTYPE)=' || [ $? -ne 0 ]
+status=0
+found=$(blkid -p -o export "$1") || status=$?
+if [ "$status" -ne 0 ] && [ "$status" -ne {_NOTHING} ]; then
+  echo "blkid cannot tell what it carries (it ended with $status)" >&2; exit {FOREIGN}
+fi
+printf '%s\\n' "$found" | sed -nE '/^(TYPE|UUID|PTTYPE)=/p'
 if [ -e "$2" ]; then echo "complete=$(cat "$2")"; fi
 """
 
@@ -50,15 +57,24 @@ def probe_device(device: str, marker: str) -> tuple[str, ...]:
 
 _FORMAT: Final = f"""
 set -eu
-if blkid -p "$1" >/dev/null 2>&1; then echo "$1 already carries something" >&2; exit {FOREIGN}; fi
+status=0
+blkid -p "$1" >/dev/null 2>&1 || status=$?
+if [ "$status" -ne {_NOTHING} ]; then
+  echo "$1 already carries something, or blkid cannot tell (it ended with $status)" >&2; exit {FOREIGN}
+fi
+rm -f "$3"
+if [ -d "$(dirname "$3")" ]; then sync "$(dirname "$3")"; fi
 mkfs.ext4 -q -F -U "$2" "$1"
 sync "$1"
 """
 
 
-def format_device(device: str, uuid: str) -> tuple[str, ...]:
-    """Format a device that carries nothing; it is looked at once more at the last moment (INV-011, LHR-110)."""
-    return script("format", _FORMAT, device, uuid)
+def format_device(device: str, uuid: str, marker: str) -> tuple[str, ...]:
+    """Format a device that carries nothing; it is looked at once more at the last moment (INV-011, LHR-110).
+
+    A ``marker`` of an earlier device of the volume goes first: its file system had the same id, and its files.
+    """
+    return script("format", _FORMAT, device, uuid, marker)
 
 
 _TEST_MOUNT: Final = """
@@ -116,8 +132,12 @@ status=0
 rsync -aHAXS --numeric-ids --exclude=/lost+found "$source/" "$live/" >/dev/null 2>"$6" || status=$?
 echo "rsync=$status"
 sync -f "$live"
+compared=0
 rsync -naHAXS --numeric-ids --checksum --exclude=/lost+found --out-format='%n' "$source/" "$live/" \\
-  2>/dev/null | sed -e '/\\/$/d' -e 's/^/differs=/' | head -n 1000
+  >"$7" 2>/dev/null || compared=$?
+echo "compared=$compared"
+echo "differing=$(grep -vc '/$' "$7" || true)"
+sed -e '/\\/$/d' -e 's/^/differs=/' "$7" | head -n 1000
 echo "files=$(find "$live" -xdev -type f | wc -l)"
 echo "bytes=$(find "$live" -xdev -type f -printf '%s\\n' | awk '{{sum += $1}} END {{printf "%d", sum}}')"
 sed 's/^/unreadable=/' "$6" | head -n 1000
@@ -131,7 +151,9 @@ echo "fsck=$check"
 
 def copy_into_device(device: str, image: str, mounts: str, uuid: str) -> tuple[str, ...]:
     """Copy all files of an image into a formatted device, compare them, and unmount both (LHR-111 .. LHR-119)."""
-    return script("copy", _COPY, device, image, f"{mounts}/live", f"{mounts}/source", uuid, f"{mounts}/messages")
+    places = (f"{mounts}/{name}" for name in ("live", "source"))
+    notes = (f"{mounts}/{name}" for name in ("messages", "differences"))
+    return script("copy", _COPY, device, image, *places, uuid, *notes)
 
 
 _MOUNTED: Final = """
@@ -159,14 +181,21 @@ def write_marker(marker: str, text: str) -> tuple[str, ...]:
     return script("marker", _MARKER, marker, text)
 
 
-_START: Final = """
+# A number alone may be another program's by now; a job's own command line holds its name.
+_ALIVE: Final = """
+alive() {
+  [ -s "$1/pid" ] && tr '\\0' ' ' 2>/dev/null <"/proc/$(cat "$1/pid")/cmdline" | grep -qF -- "${1##*/}"
+}
+"""
+_START: Final = f"""
 set -eu
+{_ALIVE}
 umask 077
 mkdir -p "$1"
-[ -O "$1" ] || { echo "$1 belongs to somebody else" >&2; exit 1; }
+[ -O "$1" ] || {{ echo "$1 belongs to somebody else" >&2; exit 1; }}
 job=$1/$2
 if [ -e "$job/status" ]; then rm -rf "$job"; fi
-if [ -d "$job" ] && kill -0 "$(cat "$job/pid")" 2>/dev/null; then exit 0; fi
+if alive "$job"; then exit 0; fi
 rm -rf "$job"
 mkdir "$job"
 shift 2
@@ -175,11 +204,12 @@ echo "$status" >"$job/status.partial"; mv "$job/status.partial" "$job/status"' j
   </dev/null >/dev/null 2>&1 &
 echo $! >"$job/pid"
 """
-_POLL: Final = """
+_POLL: Final = f"""
 set -eu
+{_ALIVE}
 job=$1/$2
 if [ -e "$job/status" ]; then cat "$job/status"; exit 0; fi
-if kill -0 "$(cat "$job/pid")" 2>/dev/null; then echo running; exit 0; fi
+if alive "$job"; then echo running; exit 0; fi
 sleep 1
 if [ -e "$job/status" ]; then cat "$job/status"; else echo lost; fi
 """

@@ -28,7 +28,7 @@ from .marks import COMPLETE, SELF_HEAL, SOURCE, mark_of
 from .node_tools import copy_into_device, nothing_mounted, probe_device
 from .preflight import check_cluster, check_nodes, check_volumes
 from .report import Outcome, PhaseTime, RunReport, VolumeReport
-from .sources import Prepared, discover, pinned_source, prepare, scan_nodes
+from .sources import Prepared, discover, pinned_source, prepare, scan_nodes, source_doubts
 from .steps import Act, Done, Patch, Run, Step, Stop, StopError
 from .volumes import VolumeInput
 from .world import Consent, Dumped, World
@@ -85,7 +85,7 @@ class Recovery:
         self._jobs = [
             _Job(
                 volume,
-                Journal(world.state / "journal" / f"{volume.key}.json"),
+                world.journal(volume.key),
                 VolumeReport(volume.pv_name, f"{volume.namespace}/{volume.pvc_name}"),
                 dumped(volume),
             )
@@ -108,6 +108,7 @@ class Recovery:
             job.report.candidates = [item.as_dict() for item in job.ranking.candidates]
             job.report.warnings += job.ranking.warnings
             problems += disagreements(job.volume, job.dumped)
+            problems += source_doubts(world, job.volume, job.ranking, job.journal)
             if job.ranking.best is None and pinned_source(world, job.volume, job.journal) is None:
                 problems.append(self._not_found(job))
         if problems:
@@ -146,6 +147,8 @@ class Recovery:
         job.report.source = f"{source.node}:{source.directory}"
         self._phase(job, "detach", lambda: decide_detach(self._facts(job), volume, world.settings))
         self._phase(job, "bind", lambda: decide_bind(self._facts(job), volume, world.settings, job.dumped))
+        # The Volume carries the choice from now on. Lost in another incident, its data is in newer directories.
+        job.journal.forget("merge")
 
     def _inject_from_source(self, job: _Job) -> None:
         world, volume, settings = self.world, job.volume, self.world.settings

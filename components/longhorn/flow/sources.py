@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,7 +19,7 @@ from .steps import StopError
 from .volumes import VolumeInput
 from .world import World
 
-__all__ = ["Prepared", "discover", "pinned_source", "prepare", "scan_nodes"]
+__all__ = ["Prepared", "discover", "pinned_source", "prepare", "scan_nodes", "source_doubts"]
 
 _SCAN_SECONDS: Final = 3600
 _SHORT: Final = 120
@@ -60,13 +61,52 @@ def discover(world: World, volume: VolumeInput, scanned: list[tuple[str, Mapping
 
 
 def pinned_source(world: World, volume: VolumeInput, journal: Journal) -> tuple[str, str] | None:
-    """Return node and directory of an earlier run: they are never chosen anew (LHR-036, DEF-12)."""
-    present = world.cluster.get(Ref("longhorn.Volume", volume.pv_name, world.settings.longhorn_namespace))
-    marked = Source.from_mark(mark_of(present, SOURCE))
+    """Return node and directory of an earlier run: they are never chosen anew (LHR-036, DEF-12).
+
+    Until a Volume was made for them, a person may still name others (VAR-002).
+    """
+    marked = _marked(world, volume)
     if marked is not None:
-        return marked.node, marked.directory
+        return marked
     chosen = journal.result("merge")
-    return (str(chosen["node"]), str(chosen["directory"])) if chosen else None
+    place = (str(chosen["node"]), str(chosen["directory"])) if chosen else None
+    return place if place and _as_named(volume, place) else None
+
+
+def source_doubts(world: World, volume: VolumeInput, ranking: Ranking, journal: Journal) -> list[str]:
+    """Say where an earlier run's choice contradicts what a person names, or what was written since. Reads only."""
+    marked, pinned = _marked(world, volume), pinned_source(world, volume, journal)
+    if marked is not None:
+        doubt = (
+            f"{volume.pv_name}: its Longhorn Volume was made for {marked[0]}:{marked[1]}, and another source is named; "
+            f"delete that Volume first if what was copied into it is not wanted (DT-5)"
+        )
+        return [] if _as_named(volume, marked) else [doubt]
+    if pinned is None:
+        return []
+    since = float((journal.result("merge") or {}).get("time", math.inf))
+    newer = [
+        f"{item.node}:{item.directory}"
+        for item in ranking.candidates
+        if item.usable and (item.node, item.directory) != pinned and item.mtime > since
+    ]
+    doubt = (
+        f"{volume.pv_name}: an earlier run chose {pinned[0]}:{pinned[1]} and did not end, and {', '.join(newer)} was "
+        f"written since; name the right one by source_node and source_dir"
+    )
+    return [doubt] if newer else []
+
+
+def _marked(world: World, volume: VolumeInput) -> tuple[str, str] | None:
+    """Return node and directory for which the present Volume was made."""
+    present = world.cluster.get(Ref("longhorn.Volume", volume.pv_name, world.settings.longhorn_namespace))
+    source = Source.from_mark(mark_of(present, SOURCE))
+    return (source.node, source.directory) if source else None
+
+
+def _as_named(volume: VolumeInput, place: tuple[str, str]) -> bool:
+    """Whether the input names this place, or leaves it open."""
+    return (volume.source_node or place[0], volume.source_dir or place[1]) == place
 
 
 def prepare(
@@ -98,7 +138,8 @@ def prepare(
             refused.append(f"{place}: {error}")
             evidence.note(volume.pv_name, "merge", f"try {place}", outcome=str(error), next_step="the next candidate")
             continue
-        journal.complete("merge", {"node": candidate.node, "directory": candidate.directory, "digest": digest})
+        chosen = {"node": candidate.node, "directory": candidate.directory, "digest": digest}
+        journal.complete("merge", {**chosen, "time": world.clock.now()})
         evidence.note(volume.pv_name, "merge", f"merged into {prepared.image}", outcome=", ".join(prepared.root))
         yield "merge", prepared
         return

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from enum import StrEnum
 from graphlib import CycleError, TopologicalSorter
 from typing import Annotated, Any, Final, Literal
@@ -58,6 +59,18 @@ def _absolute(path: str) -> str:
 
 NodePath = Annotated[str, AfterValidator(_absolute)]
 """A directory on a node."""
+
+
+def _moment(text: str) -> str:
+    """Accept nothing, or a time that is the same everywhere: without its zone it would be the reader's own."""
+    try:
+        known = not text or datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        known = False
+    if not known:
+        message = f"{text!r} is no time with its zone, write for instance 2026-01-31T15:20:00+01:00 or ...Z"
+        raise ValueError(message)
+    return text
 
 
 class WorkloadKind(StrEnum):
@@ -265,7 +278,7 @@ class FlowSettings(Model):
         description="A directory must be larger to count as data.",
         json_schema_extra=about("LHR-023", unit="KiB"),
     )
-    incident_time: str = Field(
+    incident_time: Annotated[str, AfterValidator(_moment)] = Field(
         default="",
         description="Directories changed later are no sources; RFC 3339.",
         json_schema_extra=about("LHR-033, OQ-11"),

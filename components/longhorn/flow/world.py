@@ -8,6 +8,7 @@ from pathlib import Path
 
 from .agent import Agent
 from .interfaces import Clock, Cluster, Document, Node, NodeError
+from .journal import Journal
 from .patience import PatientCluster
 from .volumes import FlowSettings
 
@@ -43,6 +44,10 @@ class World:
     def __post_init__(self) -> None:
         """Read patiently from now on."""
         self.cluster = PatientCluster(self.cluster, self.clock)
+
+    def journal(self, key: str) -> Journal:
+        """Return the journal of a volume, by its key."""
+        return Journal(self.state / "journal" / f"{key}.json")
 
     def agent(self, node: str) -> Agent:
         """Return the recovery library on a node. Raises NodeError for one that is not configured."""
