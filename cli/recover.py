@@ -19,7 +19,7 @@ _FORWARD = {"allow_extra_args": True, "ignore_unknown_options": True, "help_opti
 _COMMANDS = {
     "scan": "Find, judge and rank every replica directory below some folders.",
     "merge": "Make an image of a replica directory.",
-    "compare": "Show where replica directories of one volume differ.",
+    "compare": "Tell which replica directories of one volume agree, and where they differ.",
     "verify": "Check an image: its manifest, file systems, journal, fsck -n.",
     "list": "List the files of an image without mounting it.",
     "extract": "Copy files out of an image without mounting it, without root.",

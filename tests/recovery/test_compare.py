@@ -24,6 +24,8 @@ def test_equal_content_in_different_layers_is_equal(fast_path: Path) -> None:
     found = compare([first, second])
     assert (found.status, found.differing, found.ranges, found.differences) == (Status.RECOVERED, 0, 0, ())
     assert found.compared == 5 * BLOCK
+    assert found.agreeing == ((0, 1),)
+    assert list(compare_text(found))[-1] == "verdict: equal: each of them gives the same image"
 
 
 def test_differing_ranges_with_their_layers(fast_path: Path) -> None:
@@ -41,6 +43,9 @@ def test_differing_ranges_with_their_layers(fast_path: Path) -> None:
     text = "\n".join(compare_text(found))
     assert "aba" in text
     assert "12 KiB differ in 2 ranges" in text
+    assert found.agreeing == ((0, 2), (1,))
+    assert text.splitlines()[-1].startswith("verdict: different: A = C, B; `scan`")
+    assert found.as_dict()["agreeing"] == [[0, 2], [1]]
     assert [witness(path) for path in (first, second, third)] == before
 
 
@@ -49,6 +54,19 @@ def test_volumes_of_different_size(fast_path: Path) -> None:
     found = compare([first, second])
     assert [finding.code for finding in found.findings] == ["sizes-differ"]
     assert [(d.offset // BLOCK, d.length // BLOCK) for d in found.differences] == [(2, 1)]
+
+
+def test_a_larger_volume_with_nothing_more_in_it(fast_path: Path) -> None:
+    found = compare([make_replica(fast_path / A, "AB"), make_replica(fast_path / B, "AB..")])
+    assert (found.status, found.differing) == (Status.WARNINGS, 0)
+    assert list(compare_text(found))[-1] == "verdict: equal, but not in size"
+
+
+def test_who_agrees_is_judged_by_all_ranges(fast_path: Path) -> None:
+    """Each pair agrees somewhere, and nobody everywhere."""
+    layers = {A: "..xx..y.", B: "..xx....", C: "......y."}
+    found = compare([make_replica(fast_path / name, "ABCDEF..", head) for name, head in layers.items()])
+    assert found.agreeing == ((0,), (1,), (2,))
 
 
 def test_random_pairs(fast_path: Path, dice: random.Random) -> None:

@@ -45,13 +45,17 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a comparison found. `differing` and `compared` are bytes; `affected` is of each replica in turn."""
+    """What a comparison found. `differing` and `compared` are bytes; `affected` is of each replica in turn.
+
+    `agreeing` has the numbers of the replicas in groups: whoever is in one group gives the same image.
+    """
 
     replicas: tuple[Replica, ...]
     size: int
     compared: int
     differing: int
     ranges: int
+    agreeing: tuple[tuple[int, ...], ...]
     differences: tuple[Difference, ...]
     affected: tuple[Affected, ...]
     findings: tuple[Finding, ...] = ()
@@ -70,6 +74,7 @@ class Comparison:
             "compared": self.compared,
             "differing": self.differing,
             "ranges": self.ranges,
+            "agreeing": [list(group) for group in self.agreeing],
             "differences": [difference.as_dict() for difference in self.differences],
             "affected": [dict(vars(affected)) for affected in self.affected],
             "findings": [finding.as_dict() for finding in self.findings],
@@ -107,6 +112,7 @@ def compare(
         work.compared,
         work.differing,
         work.count,
+        work.agreeing,
         tuple(work.kept),
         affected,
         findings,
@@ -131,6 +137,16 @@ class _Work:
     count: int = 0
     kept: list[Difference] = field(default_factory=list)
     last: Difference | None = None
+    patterns: set[tuple[int, ...]] = field(default_factory=set)
+
+    @property
+    def agreeing(self) -> tuple[tuple[int, ...], ...]:
+        """Group the replicas that agree wherever some differ."""
+        groups: dict[tuple[int, ...], list[int]] = {}
+        patterns = sorted(self.patterns)
+        for index in range(len(self.replicas)):
+            groups.setdefault(tuple(pattern[index] for pattern in patterns), []).append(index)
+        return tuple(map(tuple, groups.values()))
 
     @property
     def size(self) -> int:
@@ -183,6 +199,7 @@ class _Work:
 
     def _add(self, found: Difference) -> None:
         self.differing += found.length
+        self.patterns.add(found.groups)
         last = self.last
         if last and (last.offset + last.length, last.groups, last.layers) == (found.offset, found.groups, found.layers):
             self.last = Difference(last.offset, last.length + found.length, last.groups, last.layers)

@@ -88,10 +88,18 @@ def compare_text(found: Comparison) -> Iterator[str]:
         names = [*affected.files, *(f"({structure})" for structure in affected.structures)]
         yield f"  in {_letter(index)}: {', '.join(names) or affected.note or 'nothing'}"
     yield from (f"  {finding.severity.name.lower()}: {finding}" for finding in found.findings)
+    yield f"verdict: {_verdict(found)}"
 
 
 def _letter(index: int) -> str:
     return chr(ord("A") + index) if index < _LETTERS else f"[{index}]"
+
+
+def _verdict(found: Comparison) -> str:
+    if len(found.agreeing) == 1:
+        return "equal" + (", but not in size" if found.findings else ": each of them gives the same image")
+    groups = [" = ".join(_letter(index) for index in group) for group in found.agreeing]
+    return f"different: {', '.join(groups)}; `scan` of their folders ranks them by what they say of themselves"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: set[int]) -> Iterator[str]:
