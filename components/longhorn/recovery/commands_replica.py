@@ -26,7 +26,7 @@ def add(commands: Any) -> None:  # noqa: ANN401 - argparse does not name the typ
     """Add the commands to a parser."""
     _add_scan(commands.add_parser("scan", help="find, judge and rank every replica directory below some folders"))
     _add_merge(commands.add_parser("merge", help="make an image of a replica directory"))
-    _add_compare(commands.add_parser("compare", help="tell which replica directories of one volume agree, and where they differ"))
+    _add_compare(commands.add_parser("compare", help="tell which replica directories agree and where they differ"))
     codes = commands.add_parser("codes", help="explain the codes of findings")
     codes.add_argument("--json", action="store_true", help="print JSON")
     codes.set_defaults(run=_codes)
