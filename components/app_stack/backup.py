@@ -8,7 +8,10 @@ from pulumi_command import local
 from ..options import child_options
 from .app import App, AppError
 
-__all__ = ["BACKUP_SCRIPT", "DatabaseBackup"]
+__all__ = ["BACKUP_SCRIPT", "CONNECT_SECONDS", "DatabaseBackup"]
+
+CONNECT_SECONDS: Final = "10"
+"""By then a server that does not answer is told, with its address; else pg_dump waits for the system's minutes."""
 
 BACKUP_SCRIPT: Final = """
 set -eu
@@ -52,6 +55,7 @@ class DatabaseBackup(pulumi.ComponentResource):
                 "BACKUP_DIRECTORY": backup.directory,
                 "BACKUP_ROLE": app.names.owner_role,
                 "PG_DUMP": backup.pg_dump,
+                "PGCONNECT_TIMEOUT": CONNECT_SECONDS,
                 "PGDATABASE": app.names.database,
                 "PGHOST": backup.host or server.host,
                 "PGPORT": str(backup.port or server.port),

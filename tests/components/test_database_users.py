@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
+import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -245,7 +247,7 @@ def test_a_failed_statement_logs_no_password(webapp: Database) -> None:
     webapp.revoke("v-twice")
 
 
-def dump(webapp: Database, directory: Path, password: str) -> subprocess.CompletedProcess[str]:
+def dump(webapp: Database, directory: Path, password: str, **changed: str) -> subprocess.CompletedProcess[str]:
     environment = {
         "PATH": os.environ["PATH"],
         "BACKUP_DIRECTORY": str(directory),
@@ -257,7 +259,7 @@ def dump(webapp: Database, directory: Path, password: str) -> subprocess.Complet
         "PGUSER": webapp.editor,
         "PGPASSWORD": password,
         "PGSSLMODE": "disable",
-    }
+    } | changed
     return subprocess.run(
         ["/bin/sh", "-c", BACKUP_SCRIPT], env=environment, capture_output=True, text=True, check=False
     )
@@ -281,4 +283,21 @@ def test_a_failed_backup_leaves_no_file_and_fails(webapp: Database, tmp_path: Pa
     taken = dump(webapp, tmp_path, "not the password")
     assert taken.returncode != 0
     assert "authentication failed" in taken.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_server_that_does_not_answer_ends_the_backup_and_is_named(webapp: Database, tmp_path: Path) -> None:  # APP-39
+    """A listener whose queue is full takes no connection: what a host does that drops packets."""
+    with socket.socket() as listener, contextlib.ExitStack() as waiting:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(3):
+            client = waiting.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(listener.getsockname())
+        port = str(listener.getsockname()[1])
+        # PostgreSQL's clients wait two seconds at least.
+        taken = dump(webapp, tmp_path, webapp.password, PGPORT=port, PGCONNECT_TIMEOUT="2")
+    assert taken.returncode != 0
+    assert f"port {port} failed: timeout expired" in taken.stderr
     assert list(tmp_path.iterdir()) == []

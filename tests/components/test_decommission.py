@@ -41,6 +41,7 @@ def test_the_backup_runs_as_the_applications_own_editor(leaving: Graph) -> None:
         "BACKUP_DIRECTORY": "/var/backups/factory",
         "BACKUP_ROLE": "webapp_role",
         "PG_DUMP": "pg_dump",
+        "PGCONNECT_TIMEOUT": "10",
         "PGDATABASE": "webapp",
         "PGHOST": "db.example.test",
         "PGPORT": "5432",
