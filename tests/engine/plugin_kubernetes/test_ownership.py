@@ -114,6 +114,26 @@ def test_a_hand_made_object_is_imported_without_touching_it(
     assert not [manager for manager in managers if manager.startswith("pulumi")]
 
 
+def test_a_hand_made_secret_is_imported_as_a_program_writes_it(
+    plugin: PluginProcess, server: Client, namespace: str
+) -> None:
+    """The server keeps ``data``, a program gives ``stringData``: the same values are no difference."""
+    by_hand = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "by-hand"},
+        "stringData": {"a": "1", "b": "2"},
+    }
+    server.request("POST", f"/api/v1/namespaces/{namespace}/secrets", {"fieldManager": "kubectl-create"}, by_hand)
+    found = refreshed(plugin, Resource(plugin.urn(SECRET, "by-hand"), f"{namespace}/by-hand"))
+    wanted: Object = {"metadata": {"namespace": namespace, "name": "by-hand"}, "stringData": {"a": "1", "b": "2"}}
+    assert changes(plugin, found, wanted) == []
+    assert changes(plugin, found, {**wanted, "stringData": {"a": "1", "b": "3"}}) == ["stringData.b"]
+    assert (
+        changes(plugin, found, {"metadata": wanted["metadata"], "data": {"a": "MQ=="}, "stringData": {"b": "2"}}) == []
+    )
+
+
 def test_what_a_killed_run_made_is_known_again(plugin: PluginProcess, namespace: str) -> None:
     wanted: Object = {"metadata": {"namespace": namespace, "name": "killed"}, "stringData": {"a": "1"}}
     plugin.create(SECRET, "killed", wanted)

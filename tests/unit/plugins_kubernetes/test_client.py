@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.support.web_servers import web_server
 from toolchain.plugins.kit import ProviderError
 from toolchain.plugins.kubernetes import client as module
 from toolchain.plugins.kubernetes.client import ApiError, Client, Rate, UnreachableError
@@ -110,6 +111,33 @@ def test_an_overloaded_server_is_asked_again(monkeypatch: pytest.MonkeyPatch) ->
     assert slept == [2.0, 2.0]
     with talking_to(lambda _: busy) as client, pytest.raises(ApiError, match="busy"):
         client.get("/x")
+
+
+def test_a_server_which_starts_or_stops_is_asked_again_when_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    starting = httpx.Response(503, json={"message": "starting"}, headers={"retry-after": "1"})
+    answers = [starting, httpx.Response(200, json={"done": True})]
+    with talking_to(lambda _: answers.pop(0)) as client:
+        assert client.get("/x") == {"done": True}
+    assert slept == [1.0]
+    broken = [status(500, message="broken"), httpx.Response(200, json={})]
+    with talking_to(lambda _: broken.pop(0)) as client, pytest.raises(ApiError, match="broken"):
+        client.get("/x")
+
+
+def test_a_token_which_cannot_be_sent_is_not_told(tmp_path: Path) -> None:
+    """The HTTP client's own words repeat the header."""
+    file = tmp_path / "token"
+    file.write_text("can\nary")
+    users = User(token="canary\n"), User(tokenFile=str(file)), User.model_validate({"as": "can\nary"})
+    with web_server("nobody") as port:
+        for user in users:
+            client = Client(Access("here", "default", Cluster(server=f"http://127.0.0.1:{port}"), user))
+            with pytest.raises(ProviderError, match="holds a character") as error:
+                client.get("/x")
+            assert "nary" not in str(error.value)
+            client.close()
 
 
 def test_deprecation_warnings_are_passed_on() -> None:

@@ -71,6 +71,10 @@ MISTAKES: dict[str, tuple[str, str]] = {
         text(clusters=[{"name": "one", "cluster": {"server": "one.example.test:6443"}}]),
         "is not an http or https URL",
     ),
+    "port which is none": (
+        text(clusters=[{"name": "one", "cluster": {"server": "https://one.example.test:none"}}]),
+        "`server`: .*is not an http or https URL",
+    ),
     "proxy of another kind": (
         text(
             clusters=[

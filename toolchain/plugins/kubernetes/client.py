@@ -122,8 +122,7 @@ class Client:
         headers = {"Accept": "application/json"} | ({"Content-Type": content_type} if content is not None else {})
         for attempt in range(1, _ATTEMPTS + 1):
             response = self._send(method, path, params, content, headers)
-            # An overloaded server asks for patience; it has not done anything.
-            if response.status_code != httpx.codes.TOO_MANY_REQUESTS or attempt == _ATTEMPTS:
+            if not _asks_for_patience(response) or attempt == _ATTEMPTS:
                 break
             time.sleep(_patience(response))
         if warn is not None:
@@ -143,6 +142,12 @@ class Client:
             return self._http.request(
                 method, path, params=params, content=content, headers=headers, extensions=self._extensions
             )
+        except httpx.LocalProtocolError:
+            # Its text repeats the header, which may be the token.
+            raise ProviderError(
+                f"The token or the name of the kubeconfig's user (context {self._access.context!r}) holds a character "
+                "which no HTTP header can, such as a line break."
+            ) from None
         except (httpx.TransportError, OSError) as error:
             message = (
                 f"The Kubernetes API server {self.server} (context {self._access.context!r}) cannot be reached: "
@@ -281,6 +286,12 @@ def _why(error: Exception) -> str:
     if isinstance(error, httpx.TimeoutException):
         return "it did not answer in time"
     return str(error).rstrip(".") or type(error).__name__
+
+
+def _asks_for_patience(response: httpx.Response) -> bool:
+    """Whether the server is overloaded, or starts or stops and says when to ask again."""
+    busy = response.status_code == httpx.codes.TOO_MANY_REQUESTS
+    return busy or (response.is_server_error and "retry-after" in response.headers)
 
 
 def _patience(response: httpx.Response) -> float:

@@ -43,6 +43,7 @@ from .replacement import Mutability, difference
 from .waiting import NotReadyError, missing_now, until_gone, until_ready
 
 _DEFINITION = Kind("apiextensions.k8s.io", "v1", "CustomResourceDefinition")
+_NAMESPACE = Kind("", "v1", "Namespace")
 _SERVER_FIELDS = ("creationTimestamp", "generation", "resourceVersion", "uid")
 _REFUSALS_WHICH_MAY_PASS = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND})
 """Of a dry run: permissions which only the run has, and objects which the same run makes first."""
@@ -116,6 +117,8 @@ class KubernetesObject(Handler):
     def read(self, context: Context, identity: str, old_inputs: Properties, old_outputs: Properties) -> State | None:
         """Read what is there of what we manage; without old inputs (an import), describe all of it."""
         try:
+            if old_outputs and self._has_no_kind(context, identity):
+                return None
             target = self._located(context, identity)
             live = self._objects.read(target)
         except UnreachableError as error:
@@ -159,8 +162,8 @@ class KubernetesObject(Handler):
         """Delete the object with what depends on it, and wait until it is gone."""
         policy = (annotation(old_inputs, "deletionPropagationPolicy") or "foreground").lower()
         try:
-            if self._discovery.find(Kind.of_token(context.token)) is None:
-                return  # its kind is gone, and its objects with it
+            if self._has_no_kind(context, identity):
+                return
             target = self._located(context, identity)
             self._objects.delete(target, PROPAGATION.get(policy, "Foreground"))
             if not is_true(annotation(old_inputs, "skipAwait")):
@@ -275,7 +278,7 @@ class KubernetesObject(Handler):
 
     def _as_wanted(self, context: Context, identity: str, news: Properties, old_inputs: Properties) -> Properties:
         """Reduce an imported object to what the program says of it, in the program's words where they mean the same."""
-        seen = fields.project(news, old_inputs, {}, {})
+        seen = fields.project(news, with_string_data(old_inputs, news), {}, {})
         if fields.same(seen, news) or has_unknown(news):
             return _with_our_annotations(seen, news)
         target = self._located(context, identity)
@@ -290,6 +293,17 @@ class KubernetesObject(Handler):
 
     def _resource(self, context: Context) -> Resource:
         return self._discovery.resource(Kind.of_token(context.token), context.token)
+
+    def _has_no_kind(self, context: Context, identity: str) -> bool:
+        """Whether the kind is gone, and its objects with it; raises ProviderError if this is no API server at all."""
+        if self._discovery.find(Kind.of_token(context.token)) is not None:
+            return False
+        if self._discovery.find(_NAMESPACE) is None:
+            raise ProviderError(
+                f"{context.token} {identity}: what answers has not even namespaces, so it is no Kubernetes API server. "
+                "Check the server's address in the kubeconfig."
+            )
+        return True
 
     def _target(self, context: Context, inputs: Properties) -> Target:
         metadata = inputs["metadata"]

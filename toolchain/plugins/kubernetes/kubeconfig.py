@@ -38,8 +38,12 @@ class Cluster(_Section):
     def _url(cls, address: str | None) -> str | None:
         if address is None:
             return None
-        parts = urlsplit(address)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        try:
+            parts = urlsplit(address)
+            usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+        except ValueError:
+            usable = False
+        if not usable:
             raise ValueError("is not an http or https URL")
         return address.rstrip("/")
 

@@ -71,8 +71,8 @@ def described(live: Object) -> Properties:
 
 def with_string_data(seen: Object, wanted: Properties) -> Properties:
     """Undo what :func:`manifest` does to a Secret: keys which were given as ``stringData`` are shown there."""
-    keys = wanted.get("stringData") or {}
-    if not keys:
+    keys = wanted.get("stringData")
+    if not keys or not isinstance(keys, dict):  # a preview may not know it
         return seen
     data = dict(seen.get("data", {}))
     texts = {key: text for key in keys if (text := _text(data.get(key))) is not None}
