@@ -1,5 +1,6 @@
 """Files and directories copied to a remote host."""
 
+import contextlib
 import posixpath
 import secrets
 from pathlib import Path
@@ -113,13 +114,15 @@ async def _put(sftp: asyncssh.SFTPClient, content: bytes, target: str) -> None:
     """Write beside the target and rename: nobody sees half a file. The target's mode is kept."""
     beside = f"{target}.{secrets.token_hex(4)}"
     mode = (await sftp.stat(target)).permissions if await sftp.exists(target) else _NEW_FILE_MODE
-    async with sftp.open(beside, "wb", asyncssh.SFTPAttrs(permissions=0o600)) as file:
-        await file.write(content)
     try:
+        async with sftp.open(beside, "wb", asyncssh.SFTPAttrs(permissions=0o600)) as file:
+            await file.write(content)
         await sftp.setstat(beside, asyncssh.SFTPAttrs(permissions=mode))
         await sftp.posix_rename(beside, target)
     except asyncssh.SFTPError:
-        await sftp.remove(beside)
+        # What is told is the failure itself; if there was no file yet, there is none to remove.
+        with contextlib.suppress(asyncssh.SFTPError):
+            await sftp.remove(beside)
         raise
 
 
