@@ -525,6 +525,17 @@ def test_a_directory_that_disappears_stops_the_teardown(plane: Plane) -> None:
     assert len(plane.cluster.mutations) == 1
 
 
+def test_an_inventory_of_nothing_is_no_inventory(plane: Plane) -> None:
+    """INV-014: below a mistyped data_path nothing can disappear."""
+    broken(plane)
+    for host in plane.hosts:
+        host.directories.clear()
+        host.disk = ""
+    with pytest.raises(EscalationError, match="is data_path right"):
+        remove(plane)
+    assert plane.cluster.mutations == []
+
+
 def test_another_disk_stops_the_teardown(plane: Plane) -> None:
     """GLK-020, LHP-052: by its identity a new Longhorn knows the disk."""
     broken(plane)

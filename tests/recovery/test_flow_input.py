@@ -493,6 +493,7 @@ def test_a_released_pv_forgets_its_claim(fast_path: Path) -> None:
     body = pv_manifest(site.volumes[0], site.settings, None) | {"status": {"phase": "Released"}}
     body["spec"] = {**body["spec"], "claimRef": {"namespace": "shop", "name": "data-web-0", "uid": "old"}}
     site.put(Ref("PersistentVolume", PV), body)
+    site.put(Ref("longhorn.Volume", PV, NAMESPACE), {})
     step = decide_bind(seen(site), site.volumes[0], site.settings)
     assert isinstance(step, Act)
     assert "forget" in step.what

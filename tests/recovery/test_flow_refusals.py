@@ -128,6 +128,7 @@ def test_a_persistent_volume_of_somebody_else_stays_his(spec: dict[str, Any], co
     site = quiet(fast_path)
     body = pv_manifest(site.volumes[0], site.settings, None)
     site.put(Ref("PersistentVolume", PV), {**body, "spec": {**body["spec"], **spec}})
+    site.put(VOLUME, {})
     assert stopped(decide_bind(seen(site), site.volumes[0], site.settings)) == code
 
 

@@ -30,6 +30,9 @@ def decide_bind(
     dumped: tuple[Document | None, Document | None] = (None, None),
 ) -> Step:
     """Bring both into being and bound; ``dumped`` are PersistentVolume and claim of the last dump, if there is one."""
+    if facts.volume is None or deep(facts.volume, "metadata", "deletionTimestamp"):
+        # A claim would be Bound all the same, to nothing.
+        return Stop("volume-gone", f"the Volume {volume.pv_name} has gone since its data was copied; run again (FM-11)")
     return (
         _free(facts, volume, settings)
         or _pv(facts, volume, settings, dumped[0])

@@ -151,7 +151,8 @@ def parse(text: str) -> Dump:
     index: Mapping[str, Any] = {}
     try:
         documents = list(yaml.safe_load_all(text))
-    except yaml.YAMLError as error:
+    # The last ones are what the reader's own constructors let through.
+    except (yaml.YAMLError, RecursionError, ValueError, LookupError, AttributeError) as error:
         message = f"no YAML: {' '.join(str(error).split())}"
         raise DumpError(message) from error
     for document in documents:
@@ -162,8 +163,12 @@ def parse(text: str) -> Dump:
             raise DumpError(message)
         if document.get("kind") == _INDEX:
             index = {key: value for key, value in document.items() if key not in {"apiVersion", "kind", "counts"}}
+            _moment(index)
             continue
         items = document["items"] if document.get("kind") == "List" and "items" in document else [document]
+        if items is not None and not isinstance(items, list):
+            message = f"the items of a List are no list but {type(items).__name__}"
+            raise DumpError(message)
         for item in items or []:
             kind = _kind(item)
             if kind:
@@ -271,7 +276,25 @@ def _clean(item: Document) -> Document:
     return {**item, "metadata": metadata}
 
 
-def _kind(item: Mapping[str, Any]) -> str:
+def _moment(index: Mapping[str, Any]) -> None:
+    """Refuse an index that does not say when. Raises DumpError."""
+    try:
+        datetime.fromisoformat(str(index["taken"]))
+    except (LookupError, ValueError) as error:
+        message = f"its index says no time: {index.get('taken')!r}"
+        raise DumpError(message) from error
+
+
+def _kind(item: Any) -> str:  # noqa: ANN401 - any YAML
+    """Return the key of an object's kind in KINDS; empty for one that is not kept. Raises DumpError for no object."""
+    if not isinstance(item, dict):
+        message = f"an item is no object but {type(item).__name__}"
+        raise DumpError(message)
+    metadata = item.get("metadata")
+    whole = all(isinstance(item.get(part) or {}, dict) for part in ("spec", "status"))
+    if not whole or not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str):
+        message = f"a {item.get('kind')} has no name, or no fields where they belong: is the file cut off?"
+        raise DumpError(message)
     kind, version = str(item.get("kind", "")), str(item.get("apiVersion", ""))
     key = f"longhorn.{kind}" if version.startswith("longhorn.io/") else kind
     return key if key in KINDS else ""

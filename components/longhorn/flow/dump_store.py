@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from .dump import Check, Dump, DumpError, digest, parse, verify
+from .volumes import moment
 
 __all__ = ["DumpFolder", "Kept", "Selection", "select"]
 
@@ -52,13 +53,12 @@ class DumpFolder:
 
     def write(self, dump: Dump, now: float) -> Path:
         """Write a dump, verify what was written, then rotate. Raises DumpError, and the older dumps stay (BKP-013)."""
-        on_longhorn = protected_storage(self.path, Path("/proc/self/mountinfo").read_text("utf-8"))
-        if on_longhorn:
-            message = f"{self.path} lies on {on_longhorn}: it would disappear with what it protects (BKP-014)"
-            raise DumpError(message)
+        self._refuse_longhorn(self.path)
         if not answers(self.path):
             message = f"{self.path} does not answer within {_PATIENCE:g} s (FM-31)"
             raise DumpError(message)
+        # A link is followed only where it answers.
+        self._refuse_longhorn(self.path.resolve())
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         previous = self._newest_good()
         text = dump.text()
@@ -86,6 +86,12 @@ class DumpFolder:
             if match:
                 found.append(Kept(path, match[1] + (match[2] or ""), path.stat().st_mtime))
         return sorted(found, key=lambda item: (item.date.ljust(14, "0"), item.modified), reverse=True)
+
+    def _refuse_longhorn(self, place: Path) -> None:
+        on_longhorn = protected_storage(place, Path("/proc/self/mountinfo").read_text("utf-8"))
+        if on_longhorn:
+            message = f"{self.path} lies on {on_longhorn}: it would disappear with what it protects (BKP-014)"
+            raise DumpError(message)
 
     def _newest_good(self) -> Dump | None:
         for item in self.listed():
@@ -126,13 +132,14 @@ class DumpFolder:
 
 def read(path: Path) -> Dump:
     """Read one dump and compare it with its sum, if it has one. Raises DumpError."""
+    side = path.with_name(path.name + _SUM)
     try:
         text = path.read_bytes().decode("utf-8")
+        written = side.read_text("utf-8").split()[:1] if side.exists() else [digest(text)]
     except (OSError, UnicodeDecodeError) as error:
         message = f"{path}: cannot be read: {error}"
         raise DumpError(message) from error
-    side = path.with_name(path.name + _SUM)
-    if side.exists() and side.read_text("utf-8").split()[:1] != [digest(text)]:
+    if written != [digest(text)]:
         message = f"{path}: its content is not what was written (SHA-256)"
         raise DumpError(message)
     try:
@@ -148,10 +155,10 @@ def select(folders: Sequence[Path], now: float, *, date: str = "", before: str =
     ``date`` (``YYYYMMDD``) asks for one of that day, ``before`` (RFC 3339) for one from before an incident.
     Raises DumpError with every file that was refused.
     """
+    limit = _limit(before)
     silent = [folder for folder in folders if not answers(folder)]
     everything = [item for folder in folders if folder not in silent for item in DumpFolder(folder).listed()]
     everything.sort(key=lambda item: (item.date.ljust(14, "0"), item.modified), reverse=True)
-    limit = datetime.fromisoformat(before).astimezone(UTC).strftime("%Y%m%d%H%M%S") if before else ""
     rejected = [f"{folder}: does not answer within {_PATIENCE:g} s (FM-31)" for folder in silent]
     for item in everything:
         if date and not item.date.startswith(date):
@@ -172,6 +179,14 @@ def select(folders: Sequence[Path], now: float, *, date: str = "", before: str =
     wanted = f" of {date}" if date else ""
     message = f"no good dump{wanted} in {places}" + (f"; refused: {'; '.join(rejected)}" if rejected else "")
     raise DumpError(message)
+
+
+def _limit(before: str) -> str:
+    try:
+        return datetime.fromisoformat(moment(before)).astimezone(UTC).strftime("%Y%m%d%H%M%S") if before else ""
+    except ValueError as error:
+        message = f"before: {error}"
+        raise DumpError(message) from error
 
 
 def answers(path: Path) -> bool:

@@ -27,10 +27,20 @@ done
 echo "no k3s service" >&2; exit 1
 """
 _TOUCH: Final = """[ -e "$1" ] && touch "$1" """
-# Only a socket on which nobody listens (LHP-037).
+# Only a socket on which nobody listens (LHP-037). It is asked itself: a list of sockets shows those of one network
+# only, and the listener is in a pod's.
 _REMOVE_SOCKET: Final = """
 [ -S "$1" ] || exit 0
-if ss -xl 2>/dev/null | grep -qF "$1"; then echo "somebody listens" >&2; exit 3; fi
+asked='import socket, sys
+with socket.socket(socket.AF_UNIX) as client:
+    client.settimeout(5)
+    try:
+        client.connect(sys.argv[1])
+    except ConnectionRefusedError:
+        sys.exit(7)'
+status=0
+python3 -c "$asked" "$1" || status=$?
+if [ "$status" -ne 7 ]; then echo "somebody listens, or nobody can tell" >&2; exit 3; fi
 rm -f "$1"
 """
 MANIFEST: Final = "/var/lib/rancher/k3s/server/manifests/longhorn-install.yaml"

@@ -18,10 +18,13 @@ _LIST: Final = """
 if [ -e "$1/longhorn-disk.cfg" ]; then
   printf 'disk\\t%s\\n' "$(tr -d '\\n' <"$1/longhorn-disk.cfg")"
 fi
-cd "$1/replicas" 2>/dev/null || exit 0
+[ -d "$1/replicas" ] || exit 0
+cd "$1/replicas" || exit 1
 for directory in */; do
   [ -d "$directory" ] || continue
-  printf '%s\\t%s\\n' "$(du -sk "$directory" | cut -f1)" "${directory%/}"
+  # A file that goes while it is measured, of a volume in use, is no trouble the second time.
+  kib=$(du -sk "$directory") || kib=$(du -sk "$directory") || exit 1
+  printf '%s\\t%s\\n' "${kib%%[!0-9]*}" "${directory%/}"
 done
 """
 _SECONDS: Final = 600
@@ -58,7 +61,7 @@ class Inventory:
 
 
 def take_inventory(nodes: Sequence[Node], data_path: str) -> Inventory:
-    """List them. A node that does not answer is left out."""
+    """List them. A node that does not answer, or cannot measure them all, is left out."""
     sizes: dict[tuple[str, str], int] = {}
     disks: dict[str, str] = {}
     answered = set()
@@ -66,6 +69,8 @@ def take_inventory(nodes: Sequence[Node], data_path: str) -> Inventory:
         try:
             done = node.run(script("inventory", _LIST, data_path), timeout=_SECONDS)
         except NodeError:
+            continue
+        if done.status:
             continue
         answered.add(node.name)
         for line in done.out.splitlines():

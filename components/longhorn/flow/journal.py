@@ -15,7 +15,11 @@ from .interfaces import Clock
 
 __all__ = ["Evidence", "Journal", "redacted"]
 
-_SECRET: Final = re.compile(r"(?i)(pass(word|wd)?|token|secret|credential|api[-_]?key|bearer)(\W{1,3})[^\s,;}\"']+")
+_SECRET: Final = re.compile(
+    r"""(?i)(pass(?:word|wd)?|token|secret|credential|api[-_]?key|bearer)(["']?(?:\s*[:=]+>?\s*|\s+)|\W{1,3})"""
+    r"""("[^"]*"|'[^']*'|[^\s,;}"']+)"""
+)
+_USER: Final = re.compile(r"(://[^/\s:@]*:)[^/\s@]+@")
 _SHOWN: Final = 2000
 
 
@@ -29,9 +33,10 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.phases: dict[str, Any] = {}
-        with suppress(FileNotFoundError):
+        # A broken one is lost, like one that is not there.
+        with suppress(FileNotFoundError, ValueError, TypeError, LookupError, AttributeError):
             read = json.loads(path.read_text("utf-8"))
-            self.phases = dict(read["phases"])
+            self.phases = {phase: dict(result) for phase, result in read["phases"].items()}
 
     def result(self, phase: str) -> Mapping[str, Any] | None:
         """Return what a completed phase left; ``None`` when it is not complete."""
@@ -105,7 +110,7 @@ class Evidence:
 
 def redacted(text: str) -> str:
     """Hide what looks like a password or a token."""
-    return _SECRET.sub(lambda match: f"{match[1]}{match[3]}***", text)
+    return _USER.sub(r"\1***@", _SECRET.sub(r"\1\2***", text))
 
 
 def _sync(directory: Path) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
 
+from yaml import YAMLError
+
 from .interfaces import KINDS, ClusterError, Document, Ref
 
 __all__ = ["KubernetesCluster"]
@@ -62,9 +64,11 @@ class KubernetesCluster:
         while True:
             query = {"limit": str(_PAGE), "labelSelector": labels, "continue": more}
             answer = self._ask("GET", known.path(namespace), {key: value for key, value in query.items() if value})
+            if "items" not in answer:
+                raise ClusterError(0, f"GET {known.path(namespace)}: the answer is no list")
             # A list does not repeat them in each item.
-            found += [{**item, "apiVersion": known.api_version, "kind": known.kind} for item in answer["items"]]
-            more = answer["metadata"].get("continue", "")
+            found += [{**item, "apiVersion": known.api_version, "kind": known.kind} for item in answer["items"] or ()]
+            more = (answer.get("metadata") or {}).get("continue", "")
             if not more:
                 return found
 
@@ -101,6 +105,7 @@ class KubernetesCluster:
         from kubernetes.client import CoreV1Api  # noqa: PLC0415 - only where a cluster is opened
         from kubernetes.client.exceptions import ApiException  # noqa: PLC0415 - likewise
         from kubernetes.stream import stream  # noqa: PLC0415 - likewise
+        from websocket import WebSocketException  # noqa: PLC0415 - it comes with the official client
 
         api = CoreV1Api(self._client)
         try:
@@ -120,9 +125,18 @@ class KubernetesCluster:
             raise ClusterError(
                 int(error.status or 0), f"the command in pod {pod} could not be run: {error.reason}"
             ) from error
+        except (WebSocketException, OSError) as error:
+            raise ClusterError(0, f"the connection to the command in pod {pod} was lost: {error}") from error
         output = str(connection.read_all())
-        status = connection.returncode
-        return (status if status is not None else -1), output
+        try:
+            status = connection.returncode
+        except (TypeError, LookupError, ValueError, YAMLError) as error:
+            # Without the last word of the stream the client has nothing to read the status from.
+            raise ClusterError(0, f"the command in pod {pod} ended without a status") from error
+        if status is None:
+            connection.close()
+            raise ClusterError(0, f"the command in pod {pod} still runs after {_EXECUTE_SECONDS} s")
+        return status, output
 
     def _ask(
         self,
@@ -148,7 +162,12 @@ class KubernetesCluster:
             raise ClusterError(0, message) from error
         if answer.status >= _BAD:
             raise ClusterError(answer.status, f"{method} {path}: {answer.status} {_words(content)}")
-        result: Document = json.loads(content)
+        try:
+            result = json.loads(content)
+        except ValueError:
+            result = None
+        if not isinstance(result, dict):
+            raise ClusterError(0, f"{method} {path}: the answer is no object, or was cut off")
         return result
 
 

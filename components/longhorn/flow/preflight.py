@@ -83,6 +83,9 @@ def check_nodes(nodes: Mapping[str, Node], settings: FlowSettings) -> tuple[list
             if not settings.allow_missing_nodes:
                 problems.append(f"{error}; allow_missing_nodes goes on without it (LHR-037)")
             continue
+        if done.status:
+            problems.append(f"{name}: commands cannot be run as root there: {done.err.strip()[-300:]} (LHR-016)")
+            continue
         lacking = done.out.split()
         if "root" in lacking:
             problems.append(f"{name}: commands do not run as root there (LHR-016)")

@@ -145,11 +145,12 @@ def _chosen(dump: Dump, claims: tuple[str, ...]) -> dict[str, list[Document]]:
     if lacking:
         message = f"the dump lacks the Longhorn Volumes of {', '.join(lacking)}: nothing is applied; recover the data"
         raise DumpError(message)
-    return {
-        "longhorn.Volume": volumes,
-        "PersistentVolume": pvs,
-        "PersistentVolumeClaim": [claim for claim in picked if deep(claim, "spec", "volumeName") in present],
-    }
+    restored = [claim for claim in picked if deep(claim, "spec", "volumeName") in present]
+    left = [claim for claim in claims if by_place[claim] not in restored]
+    if left:
+        message = f"the dump has no Longhorn volume for {', '.join(left)}: nothing is applied"
+        raise DumpError(message)
+    return {"longhorn.Volume": volumes, "PersistentVolume": pvs, "PersistentVolumeClaim": restored}
 
 
 def _one(

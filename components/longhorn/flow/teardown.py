@@ -145,6 +145,9 @@ def teardown(
     if silent:
         message = f"{', '.join(silent)} do not answer: without their inventory nothing is removed (LHP-011)"
         raise EscalationError(message)
+    if not before.sizes and not before.disks:
+        message = f"no node has replica directories or longhorn-disk.cfg in {settings.data_path}: is data_path right?"
+        raise EscalationError(message)
     lacking = unfit(nodes, settings)
     if lacking:
         message = f"Longhorn could not be installed again, so nothing is removed: {'; '.join(lacking)}"

@@ -25,6 +25,7 @@ __all__ = [
     "VolumeInput",
     "WorkloadKind",
     "WorkloadRef",
+    "moment",
     "parse",
     "quantity_bytes",
 ]
@@ -61,8 +62,11 @@ NodePath = Annotated[str, AfterValidator(_absolute)]
 """A directory on a node."""
 
 
-def _moment(text: str) -> str:
-    """Accept nothing, or a time that is the same everywhere: without its zone it would be the reader's own."""
+def moment(text: str) -> str:
+    """Accept nothing, or a time that is the same everywhere: without its zone it would be the reader's own.
+
+    Raises ValueError.
+    """
     try:
         known = not text or datetime.fromisoformat(text).tzinfo is not None
     except ValueError:
@@ -278,7 +282,7 @@ class FlowSettings(Model):
         description="A directory must be larger to count as data.",
         json_schema_extra=about("LHR-023", unit="KiB"),
     )
-    incident_time: Annotated[str, AfterValidator(_moment)] = Field(
+    incident_time: Annotated[str, AfterValidator(moment)] = Field(
         default="",
         description="Directories changed later are no sources; RFC 3339.",
         json_schema_extra=about("LHR-033, OQ-11"),
