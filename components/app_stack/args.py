@@ -1,7 +1,8 @@
 """What one application declares. Plain values only; its secrets are keyword arguments of the components."""
 
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from operator import attrgetter
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -216,12 +217,23 @@ class ArgoArgs(Model):
     )
 
 
+_OF_A_NAMESPACE: Final = ("vault.config_keys", "volumes", "volume_backup", "quota", "pod_security", "egress")
+"""What says something only about a namespace of the application's own."""
+
+_OF_A_WORKLOAD: Final = (
+    *("organization", "chart", "delivery", "ci", "argo"),
+    *("exposure", "hosts", "image", "workload", "volumes", "volume_backup", "quota", "pod_security", "egress"),
+    *("database.variables", "database.type_value", "vault.refresh_after"),
+)
+"""What says something only about what runs, and about its repository: beside a mere database it would be lost."""
+
+
 class AppStackArgs(Model):
     """One application: everything it owns follows from this declaration (APP-01). Its key is its name (NAME-01)."""
 
     mode: Mode = Field(
         default=Mode.FULL,
-        description="full; database-only: no ArgoCD Application and no namespace; application-only: no database.",
+        description="full; database-only: nothing that runs, no namespace, no repository; application-only: no database.",
         json_schema_extra=about("NAME-33, NAME-34"),
     )
     organization: str | None = Field(
@@ -264,7 +276,10 @@ class AppStackArgs(Model):
     ci: CiArgs = Field(default=CiArgs(), description="Identity of CI.", json_schema_extra=about("VAULT-71"))
     argo: ArgoArgs = Field(default=ArgoArgs(), description="ArgoCD.", json_schema_extra=about("section 9"))
     workload: WorkloadArgs = Field(
-        default=WorkloadArgs(), description="Deployment and Service.", json_schema_extra=about("section 4")
+        default=WorkloadArgs(),
+        description="Deployment and Service. With `delivery: argocd` the chart writes them, and of this only `port`, "
+        "`resources`, `autoscaling` and `service_account_token` are used, by what surrounds the pod.",
+        json_schema_extra=about("section 4"),
     )
     volumes: tuple[VolumeArgs, ...] = Field(
         default=(), description="Persistent volumes.", json_schema_extra=about("CHART-30")
@@ -310,22 +325,25 @@ class AppStackArgs(Model):
         """Whether the application has anything in Vault: an application without secrets has nothing there (APPG-30)."""
         return self.has_database or bool(self.vault.config_keys)
 
+    def _given(self, keys: tuple[str, ...]) -> list[str]:
+        """Return which of the keys have another value than when they are absent."""
+        absent = AppStackArgs()
+        return [key for key in keys if attrgetter(key)(self) != attrgetter(key)(absent)]
+
     @model_validator(mode="after")
     def _mode_is_consistent(self) -> Self:
         if self.mode is Mode.APPLICATION_ONLY and self.database != DatabaseArgs():
             raise ValueError("mode 'application-only' has no database: remove the section database, or the mode")
-        if self.mode is Mode.DATABASE_ONLY and (self.exposure or self.volumes or self.ci.oauth_client_id):
-            raise ValueError(
-                "mode 'database-only' has no workload and no repository: remove exposure, volumes and ci, or the mode"
-            )
+        if self.mode is Mode.DATABASE_ONLY and (given := self._given(_OF_A_WORKLOAD)):
+            message = f"mode 'database-only' has no workload and no repository: remove {', '.join(given)}, or the mode"
+            raise ValueError(message)
         if self.platform_application and self.mode is not Mode.APPLICATION_ONLY:
             raise ValueError(
                 "platform_application needs mode 'application-only': the platform's namespaces have no database"
             )
-        if self.platform_application and (self.vault.config_keys or self.volumes):
-            raise ValueError(
-                "platform_application writes nothing into its namespace: remove vault.config_keys and volumes"
-            )
+        if self.platform_application and (given := self._given(_OF_A_NAMESPACE)):
+            message = f"platform_application writes nothing into its namespace: remove {', '.join(given)}"
+            raise ValueError(message)
         if self.platform_application and self.delivery is not Delivery.ARGOCD:
             raise ValueError(
                 "platform_application needs delivery 'argocd': this program does not write into that namespace"

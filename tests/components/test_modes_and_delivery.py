@@ -16,7 +16,7 @@ from components.app_stack import (
     AppWorkload,
 )
 from tests.support.mocks import Graph, build
-from tests.support.site import application, options, platform
+from tests.support.site import DATABASE_ONLY, application, options, platform
 
 PROJECT = "kubernetes:argoproj.io/v1alpha1:AppProject"
 
@@ -86,7 +86,7 @@ def test_an_application_alone_may_have_secrets(stack: Any) -> None:
 
 def test_a_database_alone(stack: Any) -> None:  # NAME-33
     reader = {"service_account_names": ["plausible"], "service_account_namespaces": ["tools"]}
-    graph = stack("plausible", mode="database-only", exposure=[], ci={}, vault=reader)
+    graph = stack("plausible", **DATABASE_ONLY, vault=reader)
     assert packages(graph) == {"postgresql", "pulumi-python", "vault"}
     assert graph.exports["database"] == "plausible"
     role = graph.one("vault:kubernetes/authBackendRole:AuthBackendRole")
@@ -97,7 +97,7 @@ def test_a_database_alone(stack: Any) -> None:  # NAME-33
 
 
 def test_a_database_nobody_reads_has_no_login(stack: Any) -> None:
-    graph = stack("plausible", mode="database-only", exposure=[], ci={}, vault={})
+    graph = stack("plausible", **DATABASE_ONLY, vault={})
     assert graph.all("vault:kubernetes/authBackendRole:AuthBackendRole") == ()
 
 

@@ -10,7 +10,7 @@ import pulumi_vault
 
 from components.app_stack import AppStackArgs, PlatformArgs
 
-__all__ = ["application", "options", "platform"]
+__all__ = ["DATABASE_ONLY", "application", "options", "platform"]
 
 PLATFORM = {
     "organization": "example-org",
@@ -48,6 +48,17 @@ APPLICATION = {
     "vault": {"config_keys": ["API_KEY"]},
     "workload": {"probes": {"liveness_path": "/liveness", "readiness_path": "/readiness"}},
 }
+
+
+DATABASE_ONLY: dict[str, object] = {
+    "mode": "database-only",
+    "delivery": "argocd",
+    "exposure": [],
+    "image": {},
+    "ci": {},
+    "workload": {},
+}
+"""What makes it a mere database: nothing that runs, nothing that a repository is for."""
 
 
 def platform(**overrides: object) -> PlatformArgs:

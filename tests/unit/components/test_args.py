@@ -13,8 +13,9 @@ from components.app_stack import App, AppError, AppStackArgs, PlatformArgs
 from components.naming import NamingError
 from components.services.postgres import PostgresFoundationArgs
 from components.services.vault import VaultFoundationArgs, VaultMounts
-from tests.support.site import PLATFORM, application, platform
+from tests.support.site import DATABASE_ONLY, PLATFORM, application, platform
 
+EGRESS = {"cidr": "203.0.113.0/24", "ports": [443]}
 VOLUME = {"name": "data", "size": "1Gi", "mount_path": "/data"}
 
 
@@ -46,6 +47,36 @@ VOLUME = {"name": "data", "size": "1Gi", "mount_path": "/data"}
 def test_a_declaration_that_cannot_be_built_is_refused(overrides: dict[str, Any], rule: str) -> None:
     with pytest.raises(ValidationError, match=rule):
         application(**overrides)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "keys"),
+    [
+        ({"exposure": ["internal"], "ci": {"oauth_client_id": "x"}}, "ci, exposure"),
+        ({"image": {"tag": "1.4.2"}, "workload": {"replicas": 2}, "egress": [EGRESS]}, "image, workload, egress"),
+        ({"delivery": "pulumi", "organization": "other", "chart": "other"}, "organization, chart, delivery"),
+        ({"argo": {"cascade": True}, "hosts": {"a": ["a.example.test"]}}, "argo, hosts"),
+        ({"volumes": [VOLUME], "volume_backup": "x", "quota": {"pods": 1}}, "volumes, volume_backup, quota"),
+        ({"pod_security": "baseline", "vault": {"refresh_after": "1m"}}, "pod_security, vault.refresh_after"),
+        ({"database": {"variables": {"url": None}, "type_value": "x"}}, "database.variables, database.type_value"),
+    ],
+)
+def test_what_a_mere_database_would_lose_is_named(overrides: dict[str, Any], keys: str) -> None:  # NAME-33
+    with pytest.raises(ValidationError, match=f"'database-only' has no workload and no repository: remove {keys}, or"):
+        application(**DATABASE_ONLY | overrides)
+
+
+def test_a_mere_database_has_all_that_a_database_needs() -> None:
+    given = {"database": {"name": "other", "max_ttl": 90000}, "vault": {"config_keys": ["KEY"]}, "decommission": True}
+    assert application(**DATABASE_ONLY | given).decommission
+
+
+@pytest.mark.parametrize("key", ["quota", "pod_security", "egress", "volumes"])
+def test_what_the_platforms_own_application_would_lose_is_named(key: str) -> None:  # NAME-34
+    lost = {"quota": {"pods": 1}, "pod_security": "baseline", "egress": [EGRESS], "volumes": [VOLUME]}[key]
+    own = {"mode": "application-only", "platform_application": True, "delivery": "argocd", "vault": {}, key: lost}
+    with pytest.raises(ValidationError, match=f"writes nothing into its namespace: remove {key} .type="):
+        application(**own)
 
 
 def test_a_volume_with_many_writers_may_have_many_pods() -> None:

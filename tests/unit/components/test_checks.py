@@ -9,7 +9,7 @@ import pytest
 
 from components.app_stack import App
 from components.app_stack.checks import as_data, checklist
-from tests.support.site import application, platform
+from tests.support.site import DATABASE_ONLY, application, platform
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ from tests.support.site import application, platform
             {"delivery": "argocd", "image": {}, "exposure": ["internal"]},
             ["PG-05", "PG-34", "VAULT-12", "APP-24", "NAME-13", "APP-22", "APP-20", "APP-21", "APP-23"],
         ),
-        ({"mode": "database-only", "exposure": [], "ci": {}}, ["PG-05", "PG-34", "VAULT-12", "APP-24"]),
+        (DATABASE_ONLY, ["PG-05", "PG-34", "VAULT-12", "APP-24"]),
         (
             {"mode": "application-only", "database": {}, "vault": {}, "exposure": ["internal"]},
             ["NAME-13", "APP-21", "APP-23"],

@@ -18,7 +18,7 @@ from components.app_stack.render_vault import (
     runtime_rules,
     service_accounts,
 )
-from tests.support.site import PLATFORM, application, platform
+from tests.support.site import DATABASE_ONLY, PLATFORM, application, platform
 
 
 def app(name: str = "webapp", **overrides: Any) -> App:
@@ -90,5 +90,5 @@ def test_further_service_accounts_join_the_applications_own() -> None:  # VAULT-
 
 def test_a_database_alone_is_read_by_the_accounts_it_names_only() -> None:  # NAME-33
     further = {"service_account_names": ["plausible"], "service_account_namespaces": ["tools"]}
-    alone = app("plausible", mode="database-only", exposure=[], ci={}, vault=further)
+    alone = app("plausible", **DATABASE_ONLY, vault=further)
     assert service_accounts(alone) == (["plausible"], ["tools"])
