@@ -233,7 +233,7 @@ class AppStackArgs(Model):
 
     mode: Mode = Field(
         default=Mode.FULL,
-        description="full; database-only: nothing that runs, no namespace, no repository; application-only: no database.",
+        description="full; database-only: nothing that runs and no repository; application-only: no database.",
         json_schema_extra=about("NAME-33, NAME-34"),
     )
     organization: str | None = Field(
