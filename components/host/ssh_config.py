@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
 
-__all__ = ["FOLLOWED", "WITHOUT_EFFECT", "Directive", "config_files", "not_followed"]
+__all__ = ["FOLLOWED", "WITHOUT_EFFECT", "Directive", "config_files", "gives", "not_followed"]
 
 _FOLLOWED: Final = """
 addressfamily bindaddress canonicaldomains canonicalizefallbacklocal canonicalizehostname canonicalizemaxdots
@@ -65,10 +65,21 @@ def not_followed(path: str, host: str) -> list[Directive]:
 
     A ``Match`` block counts as one for this host: its conditions cannot be told from here.
     """
-    return [each for file in config_files(path) for each in _scan(file, host, 0)]
+    return [each for each in _directives(path, host) if each.name.lower() not in FOLLOWED | WITHOUT_EFFECT]
+
+
+def gives(path: str, host: str, keyword: str) -> bool:
+    """Tell whether the file says something about ``keyword`` (in lower case) for ``host``, or may in a ``Match``."""
+    return any(each.name.lower() == keyword for each in _directives(path, host))
+
+
+def _directives(path: str, host: str) -> Iterator[Directive]:
+    for file in config_files(path):
+        yield from _scan(file, host, 0)
 
 
 def _scan(file: Path, host: str, depth: int) -> Iterator[Directive]:
+    """Yield what applies to ``host``, but for the lines that say so."""
     try:
         lines = file.read_text("utf-8", "replace").splitlines()
     except OSError:
@@ -89,7 +100,7 @@ def _scan(file: Path, host: str, depth: int) -> Iterator[Directive]:
         elif keyword == "include" and depth < _INCLUDES:
             for included in _included(values):
                 yield from _scan(included, host, depth + 1)
-        elif keyword not in FOLLOWED | WITHOUT_EFFECT:
+        else:
             yield Directive(name, file, number)
 
 

@@ -15,7 +15,7 @@ import asyncssh
 
 from .public_key import algorithm, fingerprint
 from .remote_host import DEFAULT_PORT, JumpHost, RemoteHost
-from .ssh_config import config_files, not_followed
+from .ssh_config import config_files, gives, not_followed
 from .transport import MisdescribedError, UnreachableError
 
 __all__ = ["JumpConnections", "Login", "SshChannel", "SshTransport", "scan_host_keys"]
@@ -33,6 +33,8 @@ _SIGNATURES: Final = {
     "sk-ecdsa-sha2-nistp256@openssh.com": ("sk-ecdsa-sha2-nistp256@openssh.com",),
 }
 """How a server with a key of this kind signs."""
+_CIPHERS: Final = "^aes256-gcm@openssh.com,aes128-gcm@openssh.com"
+"""These before the others: as strong as ChaCha20, which costs asyncssh ten operations per packet instead of one."""
 _HARDWARE: Final = b"sk-"
 _USUAL: Final = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ssh-rsa")
 
@@ -225,6 +227,7 @@ async def _dial(
         # The others are offered too, so that a changed key is shown and not only missed.
         "server_host_key_algs": [*_SIGNATURES[first], *others],
         "x509_trusted_certs": None,
+        "encryption_algs": () if gives(host.ssh_config, to.address, "ciphers") else _CIPHERS,
         "config": config_files(host.ssh_config),
         "tunnel": tunnel or (() if to is host and not host.jump_hosts else None),
         "keepalive_interval": max(host.silence_timeout / _ALIVE_COUNT, 1),

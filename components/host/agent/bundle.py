@@ -66,7 +66,7 @@ def _bundle(*, compiled_for_us: bool) -> bytes:
     modules = {file.stem: file.read_text("utf-8") for file in sorted(_HERE.glob("*.py")) if file.stem not in _CALLERS}
     loader = modules.pop("loader")
     if compiled_for_us:
-        codes = {name: compiled(name, source) for name, source in modules.items()}
+        codes = {name: marshal.dumps(compiled(name, source)) for name, source in modules.items()}
         program = marshal.dumps((compiled("loader", loader), codes))
     else:
         program = marshal.dumps((loader, modules), _ANY_PYTHON)

@@ -1,10 +1,11 @@
 """How the agent's modules are imported from memory; the first thing that the bootstrap executes.
 
-A module comes as its source, which is compiled when it is first imported, or as the code of a Python like the caller's.
+A module comes as its source, or as the code of a Python like the caller's; what no request asks for stays unread.
 """
 
 from __future__ import annotations
 
+import marshal
 import os
 import sys
 from _frozen_importlib import ModuleSpec
@@ -22,7 +23,7 @@ _NO_DOCSTRINGS = 2
 class Finder:
     """Finds the modules of the bundle."""
 
-    def __init__(self, modules: Mapping[str, str | CodeType]) -> None:
+    def __init__(self, modules: Mapping[str, str | bytes]) -> None:
         self._modules = modules
 
     def find_spec(self, name: str, *_path_and_target: object) -> ModuleSpec | None:
@@ -41,7 +42,8 @@ class Finder:
         _, _, name = module.__name__.rpartition(".")
         if name in self._modules:
             given = self._modules[name]
-            exec(compiled(name, given) if isinstance(given, str) else given, module.__dict__)  # noqa: S102 the agent
+            code = compiled(name, given) if isinstance(given, str) else marshal.loads(given)  # noqa: S302 our own
+            exec(code, module.__dict__)  # noqa: S102 the agent
 
 
 def compiled(name: str, source: str) -> CodeType:
@@ -49,7 +51,7 @@ def compiled(name: str, source: str) -> CodeType:
     return compile(source, f"<{PACKAGE}/{name}.py>", "exec", dont_inherit=True, optimize=_NO_DOCSTRINGS)
 
 
-def run(modules: Mapping[str, str | CodeType]) -> None:
+def run(modules: Mapping[str, str | bytes]) -> None:
     """Serve the caller on standard input and output until it closes them."""
     finder: Any = Finder(modules)
     sys.meta_path.insert(0, finder)

@@ -205,6 +205,24 @@ def test_the_operator_s_configuration_file_is_followed(server: SshServer, folder
     assert refusal(alias.model_copy(update={"port": 9}), Login()) == f"cannot reach node:9: Connection refused{named}"
 
 
+@pytest.mark.parametrize(
+    ("configured", "used"),
+    [("Host other\n  Ciphers aes128-ctr\n", "aes256-gcm@openssh.com"), ("Ciphers aes128-ctr\n", "aes128-ctr")],
+)
+def test_the_quicker_cipher_comes_first_unless_the_operator_chooses(
+    configured: str, used: str, server: SshServer, tmp_path: Path
+) -> None:
+    config = tmp_path / "config"
+    config.write_text(configured)
+
+    async def work() -> list[str]:
+        async with connected(host(server, ssh_config=str(config)), Login(server.private_key)) as transport:
+            assert transport._connection is not None
+            return [transport._connection.get_extra_info(f"{way}_cipher") for way in ("send", "recv")]
+
+    assert asyncio.run(work()) == [used, used]
+
+
 def test_a_scan_shows_the_keys(server: SshServer) -> None:
     keys = asyncio.run(scan_host_keys("127.0.0.1", port=server.port, ssh_config="", seconds=5))
     assert keys == [server.host_key]
