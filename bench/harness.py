@@ -122,7 +122,7 @@ def as_json(row: Row) -> str:
 
 def _seconds(value: float) -> str:
     """Show about three digits of seconds, and short times by tenths of a millisecond."""
-    decimals = 1 if value >= 10 else 2 if value >= 0.1 else 4  # noqa: PLR2004 - about three digits
+    decimals = 1 if value >= 10 else 2 if value >= 1 else 3 if value >= 0.1 else 4  # noqa: PLR2004 - about three digits
     return f"{value:.{decimals}f}"
 
 

@@ -40,7 +40,7 @@ def test_a_row_is_one_json_object() -> None:
 
 def test_the_table_shows_minimum_median_and_maximum() -> None:
     last = table([Row("up", "factory", [3.0, 1.0, 2.5], [0.5, 0.7, 0.6], [1_500_000] * 3, 20_000)]).splitlines()[-1]
-    assert last == "| up | factory | 3 | 1.00 | 2.50 | 3.00 | 0.60 | 1.5 MB | 20 kB |"
+    assert last == "| up | factory | 3 | 1.00 | 2.50 | 3.00 | 0.600 | 1.5 MB | 20 kB |"
 
 
 def test_the_machine_is_described() -> None:
