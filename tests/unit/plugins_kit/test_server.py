@@ -208,6 +208,18 @@ def test_update_and_delete_know_the_old_state(
     assert [call[2:] for call in handler.calls] == [("id", {"i": 1}, {"o": 1}, {"n": 1}), ("id", {"i": 1}, {"o": 1})]
 
 
+def test_what_may_repeat_a_secret_output_of_the_last_run_stays_secret(
+    engine: provider_pb2_grpc.ResourceProviderStub, handler: Remembering
+) -> None:
+    """The inputs hold no secret any more, but a command sees its last output, which was made from one."""
+    last = encode({"stdout": "s3cret"}, frozenset({("stdout",)}))
+    news = encode({"stdin": "plain", "stdout": "was s3cret"})
+    updated = engine.Update(provider_pb2.UpdateRequest(id="id", urn=URN, olds=last, news=news))
+    assert decode(updated.properties)[1] == {("stdout",)}
+    engine.Delete(provider_pb2.DeleteRequest(id="id", urn=URN, properties=last))
+    assert [call[1].secret_inputs for call in handler.calls] == [{("stdout",)}] * 2
+
+
 def test_a_failure_is_one_sentence(engine: provider_pb2_grpc.ResourceProviderStub) -> None:
     with pytest.raises(grpc.RpcError) as refused:
         create(engine, create="refused")

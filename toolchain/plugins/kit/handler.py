@@ -54,7 +54,10 @@ class Context:
     timeout: float | None = None
     """Seconds which the user gave this operation (``custom_timeouts``); None: the plugin's own default."""
     secret_inputs: Paths = frozenset()
-    """Where the inputs are secret: what may repeat them (a command's own output) is neither logged nor told."""
+    """Where the inputs are secret, or the outputs of the last run were, which an update and a delete are given too.
+
+    What may repeat them (a command's own output) is neither logged nor told.
+    """
     seed: bytes = b""
     """Random bytes, stable for one planned resource: for generated names in ``check``."""
     cancelled: threading.Event = field(default_factory=threading.Event)

@@ -174,11 +174,11 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
         del rpc
         old_inputs, input_secrets = decode(request.inputs)
         old_outputs, output_secrets = decode(request.properties)
-        context = self._context(request, input_secrets, timeout=request.timeout)
+        secrets = input_secrets | output_secrets
+        context = self._context(request, secrets, timeout=request.timeout)
         state = self._handler(context).read(context, request.id, old_inputs, old_outputs)
         if state is None:
             return provider_pb2.ReadResponse()
-        secrets = input_secrets | output_secrets
         return provider_pb2.ReadResponse(
             id=state.identity,
             inputs=self._marked(context, state.inputs, secrets),
@@ -190,9 +190,9 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
         """Change a resource in place."""
         del rpc
         old_inputs, _ = decode(request.old_inputs)
-        old_outputs, _ = decode(request.olds)
+        old_outputs, output_secrets = decode(request.olds)
         news, secrets = decode(request.news)
-        context = self._context(request, secrets, preview=request.preview, timeout=request.timeout)
+        context = self._context(request, secrets | output_secrets, preview=request.preview, timeout=request.timeout)
         outputs = self._handler(context).update(context, request.id, old_inputs, old_outputs, news)
         return provider_pb2.UpdateResponse(properties=self._marked(context, outputs, secrets))
 
@@ -201,8 +201,8 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
         """Remove a resource."""
         del rpc
         old_inputs, secrets = decode(request.old_inputs)
-        old_outputs, _ = decode(request.properties)
-        context = self._context(request, secrets, timeout=request.timeout)
+        old_outputs, output_secrets = decode(request.properties)
+        context = self._context(request, secrets | output_secrets, timeout=request.timeout)
         self._handler(context).delete(context, request.id, old_inputs, old_outputs)
         return empty_pb2.Empty()
 
@@ -210,9 +210,9 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
 
     def abort_partial(self, error: InitializationError, request: Any, rpc: grpc.ServicerContext) -> NoReturn:  # noqa: ANN401 one of three requests
         """Fail so that the engine keeps the state of what exists."""
-        context = self._context(request)
         given = {"CreateRequest": "properties", "UpdateRequest": "news", "ReadRequest": "inputs"}
         inputs, secrets = decode(getattr(request, given[request.DESCRIPTOR.name]))
+        context = self._context(request, secrets)
         detail = any_pb2.Any()
         detail.Pack(
             provider_pb2.ErrorResourceInitFailed(
@@ -241,7 +241,7 @@ class Server(provider_pb2_grpc.ResourceProviderServicer):
         return self.provider.types.parse_config({key: config[key] for key in config if key not in _ENGINE_KEYS})
 
     def _marked(self, context: Context, values: Mapping[str, Any], secrets: Paths) -> struct_pb2.Struct:
-        return encode(values, secrets | self._handler(context).secrets(context.token, secrets))
+        return encode(values, secrets | self._handler(context).secrets(context.token, context.secret_inputs))
 
     def _context(
         self,
