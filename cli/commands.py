@@ -93,11 +93,12 @@ def outputs(
     show_secrets: Annotated[bool, typer.Option("--show-secrets", help="Print secret values in clear.")] = False,
 ) -> None:
     """Print the outputs of a stack."""
-    from cli import engine
+    from cli import engine, healing
     from cli import stack as stacks
     from cli.session import open_session
 
     session = open_session(stacks.select(stack), report, start_backends=False)
+    healing.refuse_damaged_state(session)
     arguments = ["stack", "output", "--stack", session.stack.name]
     arguments += ["--json"] if as_json else []
     arguments += ["--show-secrets"] if show_secrets else []

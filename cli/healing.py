@@ -19,7 +19,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from cli import processes
+from cli import processes, state_copies
 from cli.deterministic_ids import deterministic_id, place_of
 from cli.errors import CommandError
 from cli.exclusive import locked
@@ -100,6 +100,36 @@ def mend_state_files(session: Session) -> None:
     for note in (folder / "meta.yaml.attrs", *(folder / "stacks" / PROJECT).glob(f"{session.stack.name}.*.attrs")):
         if _json(note) is None:
             note.unlink(missing_ok=True)
+
+
+def refuse_damaged_state(session: Session) -> None:
+    """Refuse a state file that the engine could not read, and say how an earlier state comes back.
+
+    The engine itself would name neither the file nor a way out. Raises CommandError.
+    """
+    backend, stack = file_backend(session), session.stack.name
+    if backend is None:
+        return
+    file = backend / ".pulumi" / "stacks" / PROJECT / f"{stack}.json"
+    try:
+        content = json.loads(file.read_text("utf-8"))
+        if isinstance(content, dict) and "checkpoint" in content:
+            return
+        why = "it has no checkpoint"
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        why = str(error.strerror)
+    except (ValueError, RecursionError) as error:
+        why = f"no JSON: {error}"
+    copy = state_copies.newest(stack)
+    bring = (
+        f"`./factory pulumi {stack} -- stack import --file {copy}`" if copy else f"a copy of {file}.bak in its place"
+    )
+    raise CommandError(
+        f"the state of stack {stack!r} is damaged, so nothing was changed: {file}: {why}; {bring} brings back the last "
+        "one before it, and the next run finds out what changed since"
+    )
 
 
 def living_holder(session: Session) -> CommandError | None:

@@ -183,6 +183,7 @@ def _opened(stack: Stack, report: Report, only: str | None) -> tuple[Session, Se
 
 def _usable(session: Session) -> None:
     healing.mend_state_files(session)
+    healing.refuse_damaged_state(session)
     plugin_set.check(session)
 
 

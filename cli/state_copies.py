@@ -13,7 +13,7 @@ KEPT = 10
 
 def keep(stack: str, exported: str) -> Path:
     """Store an exported state (its secrets are encrypted by the stack's own provider) and drop the oldest copies."""
-    folder = state_dir() / "state-copies" / stack
+    folder = _folder(stack)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     now = dt.datetime.now(dt.UTC)
     copy = folder / f"{now:%Y%m%dT%H%M%S.%f}Z.json"
@@ -23,3 +23,12 @@ def keep(stack: str, exported: str) -> Path:
     for old in sorted(folder.glob("*.json"))[:-KEPT]:
         old.unlink()
     return copy
+
+
+def newest(stack: str) -> Path | None:
+    """Return the last copy, None where there is none."""
+    return max(_folder(stack).glob("*.json"), default=None)
+
+
+def _folder(stack: str) -> Path:
+    return state_dir() / "state-copies" / stack

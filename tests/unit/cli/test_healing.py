@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from cli import healing, processes
+from cli import healing, processes, state_copies
 from cli.errors import CommandError
 from cli.session import Session
 from cli.stack import Stack
@@ -196,6 +197,28 @@ def test_cut_off_notes_and_writes_beside_the_state_go_the_state_stays(session: S
     assert state.exists()
     assert whole.exists()
     assert other.exists()
+
+
+@pytest.mark.parametrize("content", ["", '{"version": 3, "checkp', "[]", "{}", "\0\0", "[" * 100_000])
+def test_a_damaged_state_is_named_with_the_way_back(session: Session, backend: Path, content: str) -> None:
+    healing.refuse_damaged_state(session)  # there is none yet
+    file = backend / ".pulumi/stacks/factory/home.json"
+    file.write_text(content)
+    with pytest.raises(CommandError, match=re.escape(f"{file}.bak")) as refused:
+        healing.refuse_damaged_state(session)
+    assert str(refused.value).startswith(f"the state of stack 'home' is damaged, so nothing was changed: {file}: ")
+    state_copies.keep(STACK, "{}")
+    newest = state_copies.keep(STACK, "{}")
+    with pytest.raises(CommandError, match=re.escape(f"`./factory pulumi home -- stack import --file {newest}`")):
+        healing.refuse_damaged_state(session)
+    file.write_text('{"version": 3, "checkpoint": {}}')
+    healing.refuse_damaged_state(session)
+
+
+def test_a_folder_is_no_state(session: Session, backend: Path) -> None:
+    (backend / ".pulumi/stacks/factory/home.json").mkdir()
+    with pytest.raises(CommandError, match=r"home\.json: Is a directory"):
+        healing.refuse_damaged_state(session)
 
 
 def remember(session: Session, *, owner: ProcessId | None) -> Path:
