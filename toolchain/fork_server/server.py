@@ -27,6 +27,11 @@ class Role:
         self._request = request
         self._files: dict[int, int] = dict(zip(request.files, received, strict=True))
 
+    @property
+    def imported(self) -> bool:
+        """Whether what it runs is a module that the server has imported already."""
+        return self._request.arguments[0] == "-m" and self._request.arguments[1] in sys.modules
+
     def close(self) -> None:
         """Let the client's files go."""
         for file in self._files.values():
@@ -66,17 +71,31 @@ class Server:
         self._owner: int | None = owner
         self._forks: dict[int, tuple[int, socket.socket]] = {}
         """The client of each fork, by the fork's number, and a descriptor that tells when the fork has ended."""
+        self._importing = True
+        self._held: list[tuple[socket.socket, Role]] = []
         self._selector = selectors.DefaultSelector()
         self._selector.register(listener, selectors.EVENT_READ, self._accept)
         self._selector.register(owner, selectors.EVENT_READ, self._lose_owner)
 
     def serve(self) -> Role | None:
         """Return None at the end; in a fork, what it is to be."""
+        self._importing = False
+        while self._held:
+            if role := self._fork(*self._held.pop()):
+                return role
         while self._owner is not None or self._forks:
-            # One at a time: what is done about it may close what the others are about.
-            (key, _), *_ = self._selector.select()
-            role: Role | None = key.data()
-            if role is not None:
+            if role := _answered(self._selector.select()):
+                return role
+        return None
+
+    def serve_between_imports(self) -> Role | None:
+        """Return when nobody asks; in a fork, what it is to be.
+
+        Who asks for what is not imported yet is held until `serve`: its fork would import it a second time. A fork that
+        ends during an import is heard of after it.
+        """
+        while ready := self._selector.select(0):
+            if role := _answered(ready):
                 return role
         return None
 
@@ -86,6 +105,12 @@ class Server:
         if role is None:
             client.close()
             return None
+        if self._importing and not role.imported:
+            self._held.append((client, role))
+            return None
+        return self._fork(client, role)
+
+    def _fork(self, client: socket.socket, role: Role) -> Role | None:
         fork = os.fork()
         if fork == 0:
             os.setpgid(0, 0)
@@ -108,6 +133,9 @@ class Server:
         for ended, other in self._forks.values():
             os.close(ended)
             other.close()
+        for other, role in self._held:
+            other.close()
+            role.close()
 
     def _lose_owner(self) -> None:
         if self._owner is not None:
@@ -137,6 +165,13 @@ class Server:
         with contextlib.suppress(OSError):
             client.send(bytes([status if status >= 0 else SIGNALLED - status]))
         client.close()
+
+
+def _answered(ready: list[tuple[selectors.SelectorKey, int]]) -> Role | None:
+    """Answer one at a time: what is done about it may close what the others are about."""
+    (key, _), *_ = ready
+    role: Role | None = key.data()
+    return role
 
 
 def _asked_for(client: socket.socket) -> Role | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -181,6 +182,36 @@ def test_a_server_imports_what_it_is_told_to(tmp_path: Path) -> None:
     with fork_server(os.environ, ["colorsys", "there_is_no_such_module"]) as variable:
         process = started(os.environ | variable, str(tmp_path / "says.py"), stdout=subprocess.PIPE)
         assert process.communicate(timeout=SECONDS)[0] == "True\n"
+
+
+def test_an_imported_module_is_served_while_others_are_being_imported(tmp_path: Path) -> None:
+    released = tmp_path / "released"
+    waits = (
+        "import pathlib, select, sys\n"
+        "if __name__ != '__main__':\n"
+        "    pathlib.Path(__file__).with_suffix('.begun').touch()\n"
+        "    select.select([int(sys.argv[1])], [], [])\n"
+    )
+    (tmp_path / "first.py").write_text(waits)
+    (tmp_path / "quick.py").write_text(f"{waits}else: print('served', flush=True)")
+    (tmp_path / "slow.py").write_text(
+        f"import pathlib, time\nwhile not pathlib.Path({str(released)!r}).exists(): time.sleep(0.01)"
+    )
+    (tmp_path / "says.py").write_text("import sys; print('slow' in sys.modules)")
+    with fork_server(os.environ | {"PYTHONPATH": str(tmp_path)}, ["first", "quick", "slow"]) as variable:
+        environment = os.environ | variable
+        until((tmp_path / "first.begun").exists)
+        held = started(environment, str(tmp_path / "says.py"), stdout=subprocess.PIPE)
+        until((tmp_path / "quick.begun").exists)
+        early = started(environment, "-m", "quick", stdout=subprocess.PIPE)
+        try:
+            assert early.stdout is not None
+            assert select.select([early.stdout], [], [], SECONDS)[0]
+            assert early.stdout.readline() == "served\n"
+        finally:
+            released.touch()
+        assert early.communicate(timeout=SECONDS)[0] == ""
+        assert held.communicate(timeout=SECONDS)[0] == "True\n"
 
 
 def test_nobody_waits_for_a_server_of_a_run_that_did_not_begin(tmp_path: Path) -> None:
