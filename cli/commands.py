@@ -324,13 +324,22 @@ def main() -> None:
         sys.exit(130)
 
 
+_ADVICE = (
+    (
+        {errno.ENOSPC, errno.EDQUOT},
+        "free some space, or set FACTORY_STATE and FACTORY_CACHE to a larger disk. Nothing more was changed",
+    ),
+    ({errno.EACCES, errno.EPERM, errno.EROFS}, "make it accessible for the user who runs this, or name another place"),
+    ({errno.EISDIR, errno.ENOTDIR, errno.EEXIST}, "move away what lies in its place, or name another place"),
+    ({errno.ENAMETOOLONG}, "name a shorter one"),
+)
+"""What to do about what the system refuses."""
+
+
 def _system_error(error: OSError) -> str:
-    """Say what the system refused, for which file, and what to do about the one that is common."""
+    """Say what the system refused, for which file, and what to do about what is common."""
     # Where two files are named, the second is the one that was to be written.
     place = f"{error.filename2 or error.filename}: " if error.filename else ""
     message = f"{place}{error.strerror or error}"
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        message += (
-            "; free some space, or set FACTORY_STATE and FACTORY_CACHE to a larger disk. Nothing more was changed"
-        )
-    return message
+    advice = next((words for numbers, words in _ADVICE if error.errno in numbers), None)
+    return f"{message}; {advice}" if advice else message

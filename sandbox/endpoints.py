@@ -16,6 +16,10 @@ from sandbox.files import write_private
 ENDPOINTS_FILE = "endpoints.json"
 
 
+# A start of what runs already writes nothing.
+_ANEW = "run `./factory sandbox stop`, then `./factory sandbox start`, which writes it"
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -89,10 +93,10 @@ class Endpoints(_Section):
         try:
             return cls.model_validate_json(path.read_bytes())
         except FileNotFoundError as error:
-            raise SandboxError(f"{path} does not exist: start the sandbox first (./factory sandbox start)") from error
+            raise SandboxError(f"{path} does not exist: {_ANEW}") from error
         except (OSError, ValidationError) as error:
             # A validation message would repeat the values, and some of them are secrets.
-            raise SandboxError(f"{path} cannot be read: start the sandbox again (./factory sandbox start)") from error
+            raise SandboxError(f"{path} cannot be read: {_ANEW}") from error
 
     def save(self, state_dir: Path) -> None:
         """Write the file atomically with mode 0600."""

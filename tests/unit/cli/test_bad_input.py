@@ -191,6 +191,26 @@ def test_a_full_disk(factory: CommandLine, monkeypatch: pytest.MonkeyPatch) -> N
     assert outcome.err.startswith("factory: /data/state: No space left on device; free some space")
 
 
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.EACCES, "make it accessible for the user who runs this"),
+        (errno.EROFS, "make it accessible for the user who runs this"),
+        (errno.EISDIR, "move away what lies in its place"),
+        (errno.ENOTDIR, "move away what lies in its place"),
+        (errno.ENAMETOOLONG, "name a shorter one"),
+    ],
+)
+def test_what_the_system_refuses_comes_with_what_to_do(
+    factory: CommandLine, monkeypatch: pytest.MonkeyPatch, number: int, advice: str
+) -> None:
+    def refused(*_: object, **__: object) -> int:
+        raise OSError(number, os.strerror(number), "/data/state")
+
+    monkeypatch.setattr(os, "open", refused)
+    assert factory("init", "home").err.startswith(f"factory: /data/state: {os.strerror(number)}; {advice}")
+
+
 def test_a_copy_onto_a_full_disk_names_where_it_was_to_be(
     factory: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
