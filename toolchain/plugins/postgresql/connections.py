@@ -19,6 +19,8 @@ _Result = TypeVar("_Result")
 
 _LOCK_KEY: Final = 0x666163746F7279
 """Advisory lock (per database) which orders changes of privileges: two at a time on one object fail."""
+_LOCK_SECONDS: Final = 60
+"""How long a change waits for somebody's open transaction before it says so instead of hanging."""
 _ATTEMPTS: Final = 6
 _TRANSIENT: Final = (errors.InternalError_, errors.SerializationFailure, errors.DeadlockDetected, errors.ObjectInUse)
 
@@ -66,6 +68,7 @@ class Server:
 
         def change() -> _Result:
             with self.connection(database) as connection, connection.transaction():
+                connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(f"{_LOCK_SECONDS}s"))
                 connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK_KEY,))
                 return work(connection)
 
@@ -165,6 +168,11 @@ def explained(doing: str) -> Iterator[None]:
     """Turn a database error into a sentence which says what was being done, and never the statement's text."""
     try:
         yield
+    except errors.LockNotAvailable:
+        raise ProviderError(
+            f"Cannot {doing}: another session holds a lock on it for more than {_LOCK_SECONDS} s. End that session's "
+            "transaction (pg_stat_activity shows it) and try again."
+        ) from None
     except psycopg.Error as error:
         reason = error.diag.message_primary or _last_line(str(error))
         detail = (error.diag.message_detail or "").replace("\n", "; ")

@@ -69,6 +69,9 @@ class PostgresqlProvider(Provider):
             connect_timeout=_TIMEOUT if timeout == _SDK_TIMEOUT else timeout,
             options={name: value for name, value in options.items() if value},
         )
+        # What is left of libpq's variables would lead elsewhere in silence (PGHOSTADDR, PGSERVICE, PGOPTIONS).
+        for name in [name for name in os.environ if name.startswith("PG")]:
+            del os.environ[name]
         server = Server(
             address,
             superuser=config.get("superuser", True),
