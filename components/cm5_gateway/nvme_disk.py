@@ -4,7 +4,9 @@ Arguments: disk, its partition, label, and the serial number of a disk that may 
 fifth one, ``judge``, it only says whether it would refuse. Standard library only, Python 3.9 or newer.
 
 A disk that holds anything else is refused before a byte of it is written. Killed anywhere, it goes on with what it
-began: the partition is known by its name, and the label is given last, when the file system is whole.
+began: the partition has another name until the file system is whole, and the label is given last. Once it has its own
+name it is never formatted again, also when no file system can be found in it: a power cut may have damaged only the
+first block of one that holds everything.
 """
 
 from __future__ import annotations
@@ -20,9 +22,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["PARTITION_NAME", "UNFINISHED", "DiskError", "judge", "main"]
+__all__ = ["BEGUN_NAME", "PARTITION_NAME", "UNFINISHED", "DiskError", "judge", "main"]
 
 PARTITION_NAME = "factory-gateway-data"
+BEGUN_NAME = "factory-gateway-begun"
 UNFINISHED = "unfinished"
 _PROBED = 1024 * 1024
 _NOTHING_FOUND = 2
@@ -39,11 +42,13 @@ def main(disk: str, partition: str, label: str, erasable: str) -> None:
     whole, parts = _described(disk)
     if _has(label, whole, parts):
         return
-    begun = _is_begun(partition, parts)
+    begun, whole_already = _is_begun(partition, parts), _lacks_its_label(partition, parts)
     _refuse(disk, partition, erasable, whole, parts)
-    if not begun:
-        _partition(disk, partition)
-    _format(partition, label)
+    if not whole_already:
+        if not begun:
+            _partition(disk, partition)
+        _format(disk, partition)
+    _label(partition, label)
 
 
 def judge(disk: str, partition: str, label: str, erasable: str) -> None:
@@ -63,7 +68,15 @@ def _refuse(disk: str, partition: str, erasable: str, whole: dict[str, Any], par
     """Refuse a disk that is in use, or that holds anything but what was begun here, unless it may be erased."""
     if mounted := [each["path"] for each in (whole, *parts) if each.get("mountpoint")]:
         raise DiskError(f"{disk} is not formatted: {', '.join(mounted)} is mounted. Give another disk")
-    if _is_begun(partition, parts) or (found := _content(disk, partition, parts)) is None:
+    if _is_begun(partition, parts) or _lacks_its_label(partition, parts):
+        return
+    if ours := [each["path"] for each in parts if each.get("partlabel") == PARTITION_NAME]:
+        raise DiskError(
+            f"{disk} is not formatted: {ours[0]} holds the data of a gateway, damaged or under another label. Repair it "
+            f"(`e2fsck -b 32768 {ours[0]}`), label it with `e2label`, or give another disk; only if nothing of it is "
+            f"wanted, empty it with `wipefs --all {ours[0]} {disk}`"
+        )
+    if (found := _content(disk, partition, parts)) is None:
         return
     serial = (whole.get("serial") or "").strip()
     if not erasable or serial != erasable:
@@ -74,11 +87,18 @@ def _refuse(disk: str, partition: str, erasable: str, whole: dict[str, Any], par
 
 
 def _is_begun(partition: str, parts: list[dict[str, Any]]) -> bool:
-    """Whether the disk has our partition alone, without a whole file system in it."""
-    if [(each["path"], each.get("partlabel")) for each in parts] != [(partition, PARTITION_NAME)]:
+    """Whether the disk has our partition alone, under its first name, without a whole file system in it."""
+    if [(each["path"], each.get("partlabel")) for each in parts] != [(partition, BEGUN_NAME)]:
         return False
     inside = _probed(partition)
     return "TYPE" not in inside or inside.get("LABEL") == UNFINISHED
+
+
+def _lacks_its_label(partition: str, parts: list[dict[str, Any]]) -> bool:
+    """Whether the disk has our partition alone, with a whole file system which only lacks its label."""
+    if [(each["path"], each.get("partlabel")) for each in parts] != [(partition, PARTITION_NAME)]:
+        return False
+    return _probed(partition).get("LABEL") == UNFINISHED
 
 
 def _content(disk: str, partition: str, parts: list[dict[str, Any]]) -> str | None:
@@ -104,7 +124,7 @@ def _is_blank(device: str) -> bool:
 
 def _partition(disk: str, partition: str) -> None:
     """Write a table with one partition over the whole disk; what was there is wiped."""
-    table = f"label: gpt\ntype=linux, name={PARTITION_NAME}\n"
+    table = f"label: gpt\ntype=linux, name={BEGUN_NAME}\n"
     _run("sfdisk", "--wipe", "always", "--wipe-partitions", "always", "--quiet", disk, stdin=table)
     end = time.monotonic() + _PATIENCE
     while not Path(partition).exists():
@@ -113,12 +133,27 @@ def _partition(disk: str, partition: str) -> None:
         time.sleep(0.1)
 
 
-def _format(partition: str, label: str) -> None:
-    """Make the file system; the label that others look for comes last."""
+def _format(disk: str, partition: str) -> None:
+    """Make the file system; when it is whole, the partition gets the name which keeps it from being made again."""
     _run("mkfs.ext4", "-q", "-F", "-L", UNFINISHED, partition)
     os.sync()
-    _run("e2label", partition, label)
+    _run("sfdisk", "--quiet", "--no-reread", "--no-tell-kernel", "--part-label", disk, "1", PARTITION_NAME)
     os.sync()
+
+
+def _label(partition: str, label: str) -> None:
+    """Give the label. What watches disks takes the partition away for a moment after its table was written."""
+    end = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            _run("e2label", partition, label)
+        except DiskError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.1)
+        else:
+            os.sync()
+            return
 
 
 def _described(disk: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:

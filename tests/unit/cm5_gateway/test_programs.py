@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from components.cm5_gateway import nvme_disk
-from components.cm5_gateway.nvme_disk import PARTITION_NAME, UNFINISHED, DiskError
+from components.cm5_gateway.nvme_disk import BEGUN_NAME, PARTITION_NAME, UNFINISHED, DiskError
 
 SCRIPTS = Path(nvme_disk.__file__).parent
 LABEL = "cabin-data"
@@ -39,6 +39,7 @@ class Disk:
         self.serial = "S-1"
         self.ran: list[str] = []
         self.dies_after = sys.maxsize
+        self.absent = 0
 
     def _part(self, path: str, name: str, inside: dict[str, str]) -> None:
         Path(path).touch()
@@ -56,15 +57,21 @@ class Disk:
 
     def run(self, program: str, *arguments: str, stdin: str | None = None) -> str:
         self.ran.append(program)
-        if program == "sfdisk":
+        if program == "sfdisk" and "--part-label" in arguments:
+            assert arguments[-3:-1] == (self.path, "1")
+            self.names[self.partition] = arguments[-1]
+        elif program == "sfdisk":
             assert stdin is not None
-            assert PARTITION_NAME in stdin
+            assert BEGUN_NAME in stdin
             self.names.clear()
-            self._part(self.partition, PARTITION_NAME, {})
+            self._part(self.partition, BEGUN_NAME, {})
         elif program == "mkfs.ext4":
             assert arguments[-1] == self.partition
             self.signs[self.partition] = {"TYPE": "ext4", "LABEL": arguments[arguments.index("-L") + 1]}
         elif program == "e2label":
+            self.absent -= 1
+            if self.absent >= 0:
+                raise DiskError("e2label ended with 1: No such file or directory")
             self.signs[arguments[0]]["LABEL"] = arguments[1]
         if len(self.ran) >= self.dies_after:
             raise KilledError
@@ -94,12 +101,13 @@ def test_an_empty_disk_gets_its_file_system_and_its_label_last(tmp_path: Path, c
     """CM5-143, CM5-144; a second run changes nothing (CM5-150)."""
     disk = connect(Disk(tmp_path))
     disk.make()
-    assert (disk.ran, disk.is_made) == (["sfdisk", "mkfs.ext4", "e2label"], True)
+    assert (disk.ran, disk.is_made) == (["sfdisk", "mkfs.ext4", "sfdisk", "e2label"], True)
+    assert disk.names == {disk.partition: PARTITION_NAME}
     disk.make()
-    assert len(disk.ran) == 3
+    assert len(disk.ran) == 4
 
 
-@pytest.mark.parametrize("commands", [1, 2, 3])
+@pytest.mark.parametrize("commands", [1, 2, 3, 4])
 def test_after_a_power_cut_the_next_run_ends_the_work(commands: int, tmp_path: Path, connect: Any) -> None:
     disk = connect(Disk(tmp_path))
     disk.dies_after = commands
@@ -108,7 +116,8 @@ def test_after_a_power_cut_the_next_run_ends_the_work(commands: int, tmp_path: P
     disk.dies_after = sys.maxsize
     disk.make()
     assert disk.is_made
-    assert disk.ran.count("sfdisk") == 1
+    assert disk.names == {disk.partition: PARTITION_NAME}
+    assert disk.ran.count("sfdisk") == 2
 
 
 @pytest.mark.parametrize(
@@ -119,8 +128,8 @@ def test_after_a_power_cut_the_next_run_ends_the_work(commands: int, tmp_path: P
         ({"signs": {"PTTYPE": "gpt"}}, "it holds gpt in 0 partitions"),
         ({"parts": [("nvme0n1p1", "", {"TYPE": "ntfs"})]}, "it holds gpt, ntfs in 1 partitions"),
         # A partition that only looks like ours: another file system is in it.
-        ({"parts": [("nvme0n1p1", PARTITION_NAME, {"TYPE": "ext4", "LABEL": "photos"})]}, "it holds gpt, ext4"),
-        ({"parts": [("nvme0n1p1", PARTITION_NAME, {}), ("nvme0n1p2", "", {})]}, "in 2 partitions"),
+        ({"parts": [("nvme0n1p1", BEGUN_NAME, {"TYPE": "ext4", "LABEL": "photos"})]}, "it holds gpt, ext4"),
+        ({"parts": [("nvme0n1p1", BEGUN_NAME, {}), ("nvme0n1p2", "", {})]}, "in 2 partitions"),
     ],
 )
 def test_a_disk_that_holds_anything_is_refused(given: Any, found: str, tmp_path: Path, connect: Any) -> None:
@@ -131,6 +140,25 @@ def test_a_disk_that_holds_anything_is_refused(given: Any, found: str, tmp_path:
             disk.make(erasable)
         assert found in str(refused.value)
         assert "storage.erase_serial: S-1" in str(refused.value)
+    assert disk.ran == []
+
+
+def test_a_partition_that_is_away_for_a_moment_gets_its_label(tmp_path: Path, connect: Any) -> None:
+    disk = connect(Disk(tmp_path))
+    disk.absent = 2
+    disk.make()
+    assert disk.is_made
+
+
+@pytest.mark.parametrize("inside", [{}, {"TYPE": "ext4", "LABEL": "photos"}], ids=["damaged", "another label"])
+@pytest.mark.parametrize("erasable", ["", "S-1"])
+def test_what_was_once_made_is_never_made_again(inside: Any, erasable: str, tmp_path: Path, connect: Any) -> None:
+    """CM5-147: a power cut can damage the first block of a file system that is whole; erase_serial may still be set."""
+    disk = connect(Disk(tmp_path, parts=[("nvme0n1p1", PARTITION_NAME, inside)]))
+    with pytest.raises(DiskError, match="holds the data of a gateway"):
+        disk.make(erasable)
+    with pytest.raises(DiskError, match="holds the data of a gateway"):
+        nvme_disk._refuse(disk.path, disk.partition, erasable, *disk.described(disk.path))
     assert disk.ran == []
 
 
@@ -157,10 +185,16 @@ def test_a_mounted_disk_is_never_erased(tmp_path: Path, connect: Any) -> None:
 
 
 def test_a_begun_file_system_is_made_anew(tmp_path: Path, connect: Any) -> None:
-    parts = [("nvme0n1p1", PARTITION_NAME, {"TYPE": "ext4", "LABEL": UNFINISHED})]
+    parts = [("nvme0n1p1", BEGUN_NAME, {"TYPE": "ext4", "LABEL": UNFINISHED})]
     disk = connect(Disk(tmp_path, parts=parts))
     disk.make()
-    assert (disk.ran, disk.is_made) == (["mkfs.ext4", "e2label"], True)
+    assert (disk.ran, disk.is_made) == (["mkfs.ext4", "sfdisk", "e2label"], True)
+
+
+def test_a_whole_file_system_without_its_label_only_gets_that(tmp_path: Path, connect: Any) -> None:
+    disk = connect(Disk(tmp_path, parts=[("nvme0n1p1", PARTITION_NAME, {"TYPE": "ext4", "LABEL": UNFINISHED})]))
+    disk.make()
+    assert (disk.ran, disk.is_made) == (["e2label"], True)
 
 
 @pytest.fixture
