@@ -4,6 +4,7 @@ There is no documented way to read or to remove a registration. Whether the hub 
 the gateway itself asks: by a heartbeat with its token (CM5-194), which registers nothing.
 """
 
+import http.client
 import json
 import ssl
 import urllib.error
@@ -53,7 +54,7 @@ class Answer:
 
 
 Send = Callable[[str, Mapping[str, str], bytes], Answer]
-"""Posts a body with headers to an address. Raises OSError where nothing answers."""
+"""Posts a body with headers to an address. Raises OSError or HTTPException where nothing answers as the web does."""
 
 
 class Known(StrEnum):
@@ -89,7 +90,10 @@ class Hub:
         raise HubError(f"{self._url} does not register {identity.gateway_id}: {_reason(answer, token, admin_token)}")
 
     def knows(self, identity: Identity, token: str) -> Known:
-        """Ask as the gateway would. Raises SilentError where nothing answers; other answers may leave it unclear."""
+        """Ask as the gateway would; some answers leave it unclear.
+
+        Raises SilentError where nothing answers, HubError for a token that cannot be sent.
+        """
         headers = {
             "Authorization": f"Bearer {token}",
             "X-Gateway-ID": identity.gateway_id,
@@ -105,8 +109,12 @@ class Hub:
         all_headers = {"Content-Type": "application/json", **headers}
         try:
             return self._send(f"{self._url}{path}", all_headers, json.dumps(body).encode())
-        except OSError as error:
-            reason = getattr(error, "reason", None) or error
+        except ValueError:
+            # Python's own words hold the header, and with it the token.
+            message = f"the hub {self._url} is not asked: a token holds a line end, or a character that no header can"
+            raise HubError(message) from None
+        except (OSError, http.client.HTTPException) as error:
+            reason = getattr(error, "reason", None) or error or type(error).__name__
             message = f"the hub {self._url} does not answer: {reason}"
             raise SilentError(message) from None
 

@@ -45,6 +45,7 @@ class GatewayRegistrationProvider(dynamic.ResourceProvider):
         """Register the gateway; one that is registered so already is left alone."""
         return dynamic.CreateResult(id_=str(props["gateway_id"]), outs=_registered(props))
 
+    @one_sentence(HubError)
     def read(self, id_: str, props: dict[str, Any]) -> dynamic.ReadResult:
         """Ask the hub as the gateway would. One that it does not know is gone; silence leaves all as it was."""
         try:

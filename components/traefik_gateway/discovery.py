@@ -147,7 +147,8 @@ async def discover_all(
 
 def read_listing(output: bytes, place: str) -> list[Container]:
     """Read what the inspection printed. Raises DiscoveryError if that is cut off or something else."""
-    lines = output.decode("utf-8", "replace").splitlines()
+    # Only LF ends a line: a label may hold what Unicode calls a line's end.
+    lines = output.decode("utf-8", "replace").removesuffix("\n").split("\n")
     if len(lines) < 2 or lines[0].partition(" ")[0] != _TITLE or lines[-1] != _END:  # noqa: PLR2004 - title and end
         raise _malformed(place, "its first or last line is missing")
     found = []
@@ -223,7 +224,19 @@ def _container(item: object) -> Container:
     if not isinstance(state, str):
         message = f"the state of {name!r} must be a text"
         raise ValueError(message)  # noqa: TRY004 - a malformed text
+    if not _is_text(name, *labels, *labels.values()):
+        message = f"{name!a} or its labels hold half a character"
+        raise ValueError(message)
     return Container(name, dict(labels), state, _published(item))
+
+
+def _is_text(*words: str) -> bool:
+    """Whether these can be written: JSON can hold halves of characters, which nothing else can."""
+    try:
+        "".join(words).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _published(item: Mapping[str, Any]) -> tuple[int, ...] | None:
@@ -233,7 +246,9 @@ def _published(item: Mapping[str, Any]) -> tuple[int, ...] | None:
         return None
     found = set()
     for port, bindings in ports.items():
-        for binding in bindings or [] if str(port).endswith("/tcp") else []:
+        for binding in bindings if isinstance(bindings, list) and str(port).endswith("/tcp") else []:
+            if not isinstance(binding, Mapping):
+                continue
             address, number = str(binding.get("HostIp", "")), str(binding.get("HostPort", ""))
             if number.isdecimal() and not address.startswith("127.") and address != "::1":
                 found.add(int(number))

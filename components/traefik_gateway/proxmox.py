@@ -27,7 +27,6 @@ __all__ = [
     "tags_of",
 ]
 
-_GUEST_KEYS: Final = ("vmid", "node", "type")
 _PERMISSION: Final = re.compile(r"Permission check failed \((?P<path>[^,()]+), (?P<privileges>[^()]+)\)")
 
 
@@ -159,19 +158,23 @@ def tags_of(text: object) -> tuple[str, ...]:
 
 
 def _is_guest(item: object) -> bool:
-    return isinstance(item, Mapping) and item.get("type") in set(GuestKind)
+    return isinstance(item, Mapping) and item.get("type") in list(GuestKind)
 
 
 def _guest(item: Mapping[str, Any], where: str) -> Guest:
-    if any(item.get(key) in {None, ""} for key in _GUEST_KEYS):
+    try:
+        vmid, template = int(item["vmid"]), bool(int(item.get("template") or 0))
+    except (KeyError, TypeError, ValueError):
+        raise _unusable(where) from None
+    if not item.get("node"):
         raise _unusable(where)
     return Guest(
-        vmid=int(item["vmid"]),
+        vmid=vmid,
         name=str(item.get("name") or f"guest-{item['vmid']}"),
         node=str(item["node"]),
         kind=GuestKind(item["type"]),
         running=item.get("status") == "running",
-        template=bool(int(item.get("template") or 0)),
+        template=template,
         tags=tags_of(item.get("tags")),
     )
 

@@ -1,5 +1,6 @@
 """A Proxmox cluster over its HTTP API, by proxmoxer, with a token and a server that is always verified."""
 
+import re
 import ssl
 from collections.abc import Callable
 from typing import Any, Final, Self, TypeVar
@@ -10,12 +11,13 @@ from proxmoxer.core import ProxmoxResource, ResourceException
 from requests.adapters import HTTPAdapter
 
 from .args_proxmox import ProxmoxConnection
-from .proxmox import Guest, Notes, UnreachableError, failure, guests_of, notes_of
+from .proxmox import Guest, Notes, RefusedError, UnreachableError, failure, guests_of, notes_of
 
 __all__ = ["ProxmoxClient"]
 
 CONNECTIONS: Final = 8
 """Connections kept open: as many as requests are made at once."""
+_SENDABLE: Final = re.compile(r"[\x21-\x7e]*")
 _Answer = TypeVar("_Answer")
 
 
@@ -44,6 +46,11 @@ class ProxmoxClient:
     """One cluster. Safe to use from several threads at once."""
 
     def __init__(self, connection: ProxmoxConnection, token_secret: str) -> None:
+        """Prepare; nothing is asked yet. Raises RefusedError for a secret that no header can hold."""
+        if not _SENDABLE.fullmatch(token_secret):
+            # Later, Python's own words would hold the header, and with it the secret.
+            message = f"the secret of {connection.token_id} holds a blank, a line end or the like: set it without"
+            raise RefusedError(message)
         self._name = connection.endpoint
         user, _, token = connection.token_id.partition("!")
         backend = Backend(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -44,6 +45,7 @@ _HEADER: Final = "# Written by factory; changes are lost.\n"
 _DOCKER: Final = "/usr/bin/docker"
 _DYNAMIC: Final = "/dynamic/"
 _ACME_CA: Final = "acme-ca.pem"
+_HTTPS: Final = 443
 
 
 def written(document: Mapping[str, Any]) -> str:
@@ -200,8 +202,8 @@ def firewall_hints(args: TraefikGatewayArgs, machines: Mapping[str, int]) -> lis
         {"direction": "in", "protocol": "tcp", "port": port, "peer": "anywhere", "why": why} for port, why in inbound
     ]
     if args.plugin is not None:
-        host, _, port = args.plugin.endpoint.removeprefix("https://").rpartition(":")
-        peer = {"peer": host or args.plugin.endpoint.removeprefix("https://"), "port": int(port) if host else 443}
+        place = urlsplit(args.plugin.endpoint)
+        peer = {"port": place.port or _HTTPS, "peer": place.hostname}
         hints.append({"direction": "out", "protocol": "tcp", **peer, "why": "the Proxmox API"})
     hints += [
         {"direction": "out", "protocol": "tcp", "port": port, "peer": address, "why": "a guest's own Traefik"}

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import http.client
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from pulumi.runtime.rpc import UNKNOWN
 
 from components.cm5_gateway.hub import Hub as HubClient
-from components.cm5_gateway.hub import HubError, Identity, Known
+from components.cm5_gateway.hub import HubError, Identity, Known, SilentError
 from components.cm5_gateway.provider import GatewayRegistrationProvider
 from tests.support.hub import ADMIN, Hub, hub
 
@@ -172,6 +173,33 @@ def test_a_refusal_says_what_to_do_and_no_secret(status: int, said: str, portal:
     assert TOKEN not in str(refused.value)
     assert ADMIN not in str(refused.value)
     assert [path for path, _ in portal.requests] == ["/api/portal/admin/gateways/register"]
+
+
+@pytest.mark.parametrize("ending", ["\n", "\u20ac"])
+def test_a_token_that_no_header_can_hold_is_told_without_it(ending: str, portal: Hub, stack: Stack) -> None:
+    """CM5-211: a secret that was set from a file has its line end; Python's own error would print the header."""
+    stack.up()
+    steps = (
+        lambda: stack.up(admin_token=f"{ADMIN}{ending}", machine_id=8),
+        lambda: HubClient(portal.url).knows(IDENTITY, f"{TOKEN}{ending}"),
+        lambda: stack.provider.read("x", stack.values(token=f"{TOKEN}{ending}")),
+    )
+    for step in steps:
+        with pytest.raises((RuntimeError, HubError), match="a token holds a line end") as refused:
+            step()
+        assert TOKEN not in str(refused.value)
+        assert ADMIN not in str(refused.value)
+        assert refused.value.__cause__ is None
+        assert refused.value.__suppress_context__
+
+
+@pytest.mark.parametrize("broken", [http.client.BadStatusLine("x"), http.client.IncompleteRead(b"")], ids=str)
+def test_a_hub_that_speaks_no_http_is_silent(broken: Exception) -> None:
+    def send(*_given: object) -> NoReturn:
+        raise broken
+
+    with pytest.raises(SilentError, match="does not answer"):
+        HubClient("https://hub.example.test", send).knows(IDENTITY, TOKEN)
 
 
 def test_a_gateway_that_is_somebody_elses_is_not_taken(portal: Hub, stack: Stack) -> None:

@@ -281,3 +281,24 @@ def test_a_real_docker_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
             Container("app", {"traefik.http.routers.app.rule": RULE}, "running", ()),
             Container("plain", {}, "running", None),
         ]
+
+
+@pytest.mark.parametrize("char", ["\u0085", "\u2028", "\u2029", "\u000b", "\u001c"])
+def test_only_a_line_feed_ends_a_line(char: str) -> None:
+    """One label with such a character would otherwise hide all containers of its machine (TPX-222)."""
+    item = INSPECTED | {"labels": {"note": f"a{char}b"}}
+    output = f"factory-containers docker\n{json.dumps(item, ensure_ascii=False)}\nfactory-end\n"
+    assert read_listing(output.encode(), "web")[0].labels == {"note": f"a{char}b"}
+
+
+@pytest.mark.parametrize("ports", [{"80/tcp": [1]}, {"80/tcp": 3}, {"80/tcp": {"a": "b"}}, {"80/tcp": [None]}])
+def test_ports_that_are_none_are_no_traceback(ports: Any) -> None:
+    assert containers_from(json.dumps([INSPECTED | {"ports": ports}]), "f")[0].published == ()
+
+
+@pytest.mark.parametrize("part", ["name", "labels"])
+def test_half_a_character_is_told(part: str) -> None:
+    """JSON can hold what no notes, no file and no terminal can."""
+    broken = INSPECTED | {part: "a\ud800" if part == "name" else {"traefik.enable": "\udc00"}}
+    with pytest.raises(DiscoveryError, match="half a character"):
+        containers_from(json.dumps([broken]), "f")

@@ -221,6 +221,19 @@ def test_what_the_firewall_must_let_through() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "peer", "port"),
+    [
+        ("https://[2001:db8::6]", "2001:db8::6", 443),
+        ("https://[2001:db8::6]:8006", "2001:db8::6", 8006),
+        ("https://pve.example.test", "pve.example.test", 443),
+    ],
+)
+def test_the_firewall_knows_an_api_by_any_address(endpoint: str, peer: str, port: int) -> None:
+    hints = firewall_hints(gateway(plugin=PLUGIN | {"endpoint": endpoint}), {})
+    assert [(hint["peer"], hint["port"]) for hint in hints if hint["why"] == "the Proxmox API"] == [(peer, port)]
+
+
 def test_the_checks_of_section_14() -> None:
     args = gateway()
     assert [check.id for check in gateway_checks(args)] == [

@@ -255,10 +255,31 @@ def test_answers_of_a_cluster_have_a_meaning(status: int, message: str, kind: ty
 
 def test_a_list_of_guests_that_lacks_something_is_refused() -> None:
     assert guests_of([{"type": "storage"}], "x") == []
-    answers: list[object] = [None, {}, [{"type": "qemu", "vmid": 106}]]
+    whole = {"type": "qemu", "vmid": 106, "node": "pve1"}
+    assert [guest.vmid for guest in guests_of([whole], "x")] == [106]
+    changes: list[dict[str, object]] = [{"vmid": "x"}, {"vmid": [1]}, {"vmid": None}, {"node": ""}, {"template": "yes"}]
+    answers: list[object] = [None, {}, [{"type": "qemu", "vmid": 106}], *([whole | change] for change in changes)]
     for unusable in answers:
         with pytest.raises(UnreachableError):
             guests_of(unusable, "x")
+
+
+def test_what_is_no_guest_is_passed_over() -> None:
+    assert guests_of([{"type": []}, {"type": None}, "text"], "x") == []
+
+
+@pytest.mark.parametrize("secret", [f"{TOKEN_SECRET}\n", f" {TOKEN_SECRET}", f"{TOKEN_SECRET}\u20ac"])
+def test_a_secret_that_no_header_can_hold_is_told_without_it(secret: str, pve: Cluster) -> None:
+    """TPX-119: one that was set from a file has its line end; Python's own error would print the header."""
+    with pytest.raises(RefusedError, match="set it without") as refused:
+        ProxmoxClient(connection(pve.endpoint, ca_pem=pve.ca_pem), secret)
+    assert TOKEN_SECRET not in str(refused.value)
+
+
+@pytest.mark.parametrize("port", ["99999", "abc", "0", "-1"])
+def test_an_endpoint_has_a_port_that_exists(port: str) -> None:
+    with pytest.raises(ValidationError, match="is no address of a Proxmox API"):
+        connection(f"https://pve.example.test:{port}")
 
 
 def test_a_configuration_that_lacks_something_is_refused() -> None:
