@@ -10,7 +10,7 @@ import sys
 from collections import deque
 from pathlib import Path
 
-from toolchain.catalogue import Build, Spec
+from toolchain.catalogue import Build, Spec, go_platform
 from toolchain.errors import ToolError
 from toolchain.progress import Progress, Report
 
@@ -71,9 +71,12 @@ class Builder:
         }
         for folder in folders.values():
             folder.mkdir(parents=True, exist_ok=True)
+        system, architecture = go_platform()
         return {
             **os.environ,
             **{name: str(folder) for name, folder in folders.items()},
+            "GOOS": system,
+            "GOARCH": architecture,
             "CGO_ENABLED": "0",
             "GOTOOLCHAIN": "local",
             "GOWORK": "off",

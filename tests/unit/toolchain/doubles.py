@@ -48,6 +48,7 @@ class FakeGo:
     SCRIPT = """#!/bin/sh
     if [ "$1" = version ]; then echo 'go version go1.26.8 linux/amd64'; exit; fi
     echo "$GOMODCACHE $*" >> "$FAKE_GO_CALLS"
+    printf '%s' "$GOOS/$GOARCH" > "$FAKE_GO_CALLS.platform"
     while [ $# -gt 0 ]; do [ "$1" = -o ] && out=$2; shift; done
     name=${out##*/}
     touch "$GOCACHE/compiled-$name"
@@ -80,6 +81,11 @@ class FakeGo:
     @property
     def calls(self) -> list[str]:
         return self._calls.read_text().splitlines() if self._calls.exists() else []
+
+    @property
+    def platform(self) -> str:
+        """For which machine the last build was."""
+        return Path(f"{self._calls}.platform").read_text()
 
     @property
     def running(self) -> int | None:

@@ -15,7 +15,7 @@ import pytest
 import toolchain
 from tests.support.waiting import until
 from tests.unit.toolchain.doubles import FakeGo, executable, program
-from toolchain.catalogue import catalogue
+from toolchain.catalogue import catalogue, go_platform
 from toolchain.paths import ROOT
 
 
@@ -92,6 +92,14 @@ def test_the_flags_are_those_of_the_catalogue(cache: Path, go: FakeGo) -> None:
     assert plugin.startswith(f"{cache}/build/modules build ")
     assert "version.gitVersion=v1.36.4" in kubectl
     assert kubectl.endswith("/kubectl k8s.io/kubernetes/cmd/kubectl")
+
+
+def test_a_build_is_for_this_machine_whatever_the_shell_builds_for(go: FakeGo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plugin answers no question about its version, so nothing else would notice."""
+    monkeypatch.setenv("GOOS", "plan9")
+    monkeypatch.setenv("GOARCH", "mips")
+    toolchain.ensure(["pulumi-resource-vault"], print)
+    assert go.platform == "/".join(go_platform())
 
 
 def test_a_second_call_builds_nothing(go: FakeGo, said: list[str]) -> None:
