@@ -72,7 +72,7 @@ def _refuse(disk: str, partition: str, erasable: str, whole: dict[str, Any], par
         return
     if ours := [each["path"] for each in parts if each.get("partlabel") == PARTITION_NAME]:
         raise DiskError(
-            f"{disk} is not formatted: {ours[0]} holds the data of a gateway, damaged or under another label. Repair it "
+            f"{disk} is not formatted: {ours[0]} holds a gateway's data, damaged or under another label. Repair it "
             f"(`e2fsck -b 32768 {ours[0]}`), label it with `e2label`, or give another disk; only if nothing of it is "
             f"wanted, empty it with `wipefs --all {ours[0]} {disk}`"
         )

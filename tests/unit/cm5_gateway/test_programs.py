@@ -155,9 +155,9 @@ def test_a_partition_that_is_away_for_a_moment_gets_its_label(tmp_path: Path, co
 def test_what_was_once_made_is_never_made_again(inside: Any, erasable: str, tmp_path: Path, connect: Any) -> None:
     """CM5-147: a power cut can damage the first block of a file system that is whole; erase_serial may still be set."""
     disk = connect(Disk(tmp_path, parts=[("nvme0n1p1", PARTITION_NAME, inside)]))
-    with pytest.raises(DiskError, match="holds the data of a gateway"):
+    with pytest.raises(DiskError, match="holds a gateway's data"):
         disk.make(erasable)
-    with pytest.raises(DiskError, match="holds the data of a gateway"):
+    with pytest.raises(DiskError, match="holds a gateway's data"):
         nvme_disk._refuse(disk.path, disk.partition, erasable, *disk.described(disk.path))
     assert disk.ran == []
 
