@@ -12,16 +12,17 @@ from cli.stack import PROJECT, Stack
 from toolchain import engine_home
 from toolchain.fork_server.owner import fork_server
 
-_COMPONENTS = {
-    "apps": "components.app_stack.component",
-    "cm5_gateway": "components.cm5_gateway.component",
-    "hosts": "components.host.machine",
-    "longhorn": "components.longhorn.component",
-    "postgres_foundation": "components.services.postgres.component",
-    "traefik_gateway": "components.traefik_gateway.component",
-    "vault_foundation": "components.services.vault.component",
+_HOST_PLUGIN = "toolchain.plugins.factory_host.provider"
+_MODULES = {
+    "apps": ("components.app_stack.component",),
+    "cm5_gateway": ("components.cm5_gateway.component", _HOST_PLUGIN),
+    "hosts": ("components.host.machine", _HOST_PLUGIN),
+    "longhorn": ("components.longhorn.component",),
+    "postgres_foundation": ("components.services.postgres.component",),
+    "traefik_gateway": ("components.traefik_gateway.component", _HOST_PLUGIN),
+    "vault_foundation": ("components.services.vault.component",),
 }
-"""What the program imports for a section."""
+"""What the program imports for a section, and the one plugin that imports much besides."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,11 @@ class Forks:
 def forks(stack: Stack) -> Iterator[Forks]:
     """Start a fork server for one run of the engine, and end it at the latest when this block is left."""
     mark = healing.new_mark()
-    declared = [module for section, module in _COMPONENTS.items() if f"{PROJECT}:{section}" in stack.config]
+    declared = dict.fromkeys(
+        module for section, modules in _MODULES.items() if f"{PROJECT}:{section}" in stack.config for module in modules
+    )
     with ExitStack() as server:
         variables: dict[str, str] = {}
         if engine_home.own_host():
-            variables = server.enter_context(fork_server(os.environ | {healing.RUN_VARIABLE: mark}, declared))
+            variables = server.enter_context(fork_server(os.environ | {healing.RUN_VARIABLE: mark}, list(declared)))
         yield Forks(mark, variables, server)

@@ -1,7 +1,8 @@
 """The rules as a CrossGuard policy pack: the engine's objects in, the rules' sentences out."""
 
+import json
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final
 
 from pulumi_policy import (
@@ -13,7 +14,7 @@ from pulumi_policy import (
 )
 from pulumi_policy.proxy import UnknownValueError
 
-from policies.facts import read_facts
+from policies.facts import Facts, read_facts
 from policies.rules import RULES, Rule, judge
 from policies.view import UNKNOWN, ProviderView, ResourceView, Value
 
@@ -31,8 +32,14 @@ def _policy(rule: Rule) -> ResourceValidationPolicy:
 
 def _validate(rule: Rule, args: ResourceValidationArgs, report: ReportViolation) -> None:
     resource = _view(args)
-    for violation in judge(rule, resource, read_facts(args.get_config())) or ():
+    for violation in judge(rule, resource, _facts(json.dumps(args.get_config()))) or ():
         report(str(violation), None)
+
+
+@lru_cache(maxsize=1)
+def _facts(config: str) -> Facts:
+    """Read what each rule is given anew for each resource, and is the same in all of a run."""
+    return read_facts(json.loads(config))
 
 
 def _view(args: ResourceValidationArgs) -> ResourceView:

@@ -3,7 +3,12 @@
 from collections.abc import Mapping, Sequence
 
 import pulumi
-import pulumi_vault as vault
+from pulumi_vault import Policy
+from pulumi_vault.database import SecretBackendConnection, SecretBackendRole
+from pulumi_vault.identity import Group
+from pulumi_vault.jwt import AuthBackendRole as JwtRole
+from pulumi_vault.kubernetes import AuthBackendRole as KubernetesRole
+from pulumi_vault.kv import SecretV2
 
 from ..options import child_options
 from . import render_sql, render_vault
@@ -108,7 +113,7 @@ class AppSecrets(pulumi.ComponentResource):
     def _write_config(self, name: str, values: Mapping[str, pulumi.Input[str]]) -> None:
         """Write the configuration secret (VAULT-24)."""
         document: pulumi.Input[str] = pulumi.Output.json_dumps(dict(values))
-        vault.kv.SecretV2(
+        SecretV2(
             f"{name}-config",
             mount=self._app.platform.vault.mounts.kv2,
             name=self._app.names.config_path,
@@ -118,11 +123,11 @@ class AppSecrets(pulumi.ComponentResource):
 
     def _policy(self, name: str, policy: str, *, runtime: bool) -> pulumi.Output[str]:
         rules = render_vault.runtime_rules(self._app) if runtime else render_vault.ops_rules(self._app)
-        return vault.Policy(name, name=policy, policy=render_vault.policy_text(rules), opts=self._child).name
+        return Policy(name, name=policy, policy=render_vault.policy_text(rules), opts=self._child).name
 
     def _group(self, name: str, policy: pulumi.Input[str]) -> None:
         """Give the ops policy to people; who they are is decided where they log in (VAULT-11)."""
-        vault.identity.Group(
+        Group(
             f"{name}-ops",
             name=self._app.names.ops_group,
             type="internal",
@@ -136,7 +141,7 @@ class AppSecrets(pulumi.ComponentResource):
         names, namespaces = render_vault.service_accounts(self._app)
         if not names or not namespaces:
             return None
-        return vault.kubernetes.AuthBackendRole(
+        return KubernetesRole(
             f"{name}-kubernetes",
             backend=self._app.platform.vault.mounts.kubernetes,
             role_name=self._app.names.kubernetes_role,
@@ -160,7 +165,7 @@ class AppSecrets(pulumi.ComponentResource):
             message = f"application {name!r}: its database users need editor_role and editor_password (PG-33)"
             raise AppError(message)
         app, mount = self._app, self._app.platform.vault.mounts.database
-        connection = vault.database.SecretBackendConnection(
+        connection = SecretBackendConnection(
             f"{name}-connection",
             backend=mount,
             name=app.names.database_connection,
@@ -176,7 +181,7 @@ class AppSecrets(pulumi.ComponentResource):
             # The database may be another's: it need not wait for Vault.
             opts=pulumi.ResourceOptions.merge(self._child, pulumi.ResourceOptions(depends_on=list(after_database))),
         )
-        return vault.database.SecretBackendRole(
+        return SecretBackendRole(
             f"{name}-database",
             backend=mount,
             name=app.names.database_role,
@@ -195,7 +200,7 @@ class AppSecrets(pulumi.ComponentResource):
     def _ci_role(self, name: str, client: pulumi.Input[str], ops_policy: pulumi.Input[str]) -> pulumi.Output[str]:
         """Let the CI of one repository log in: its own audience and its own claims (VAULT-08, VAULT-71)."""
         platform = self._app.platform.vault
-        return vault.jwt.AuthBackendRole(
+        return JwtRole(
             f"{name}-ci",
             backend=platform.mounts.jwt,
             role_name=self._app.names.ci_role,

@@ -4,6 +4,8 @@ import base64
 
 import pulumi
 import pulumi_vault as vault
+from pulumi_vault.jwt import AuthBackend as JwtAuthBackend
+from pulumi_vault.kubernetes import AuthBackendConfig as KubernetesAuthBackendConfig
 
 from ...kubernetes_object import KubernetesObject
 from ...options import child_options
@@ -66,7 +68,7 @@ class VaultFoundation(pulumi.ComponentResource):
             opts=child_options(self, self._opts),
         )
         outside = args.reviewer_namespace is not None
-        return vault.kubernetes.AuthBackendConfig(
+        return KubernetesAuthBackendConfig(
             f"{name}-kubernetes",
             backend=backend.path,
             kubernetes_host=args.host,
@@ -122,7 +124,7 @@ class VaultFoundation(pulumi.ComponentResource):
 
     def _jwt_login(self, name: str, args: JwtLoginArgs, paths: VaultMounts) -> pulumi.Resource:
         """Let CI log in with tokens of the forge; roles per repository belong to the applications (VAULT-71)."""
-        return vault.jwt.AuthBackend(
+        return JwtAuthBackend(
             f"{name}-jwt",
             type="jwt",
             path=paths.jwt,

@@ -39,7 +39,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Sequence[str]]]:
 
 def test_a_server_knows_the_sections_and_the_mark(started: list[tuple[str, Sequence[str]]]) -> None:
     with forks.forks(stack(**{"factory:hosts": {}, "factory:environment": "sandbox"})) as forked:
-        assert started == [(forked.mark, ["components.host.machine"])]
+        assert started == [(forked.mark, ["components.host.machine", forks._HOST_PLUGIN])]
         assert forked.variables == {"SERVER": "there"}
         with forked.server:
             pass
@@ -57,5 +57,5 @@ def test_the_official_engine_needs_none(
 
 
 def test_sections_and_modules_exist() -> None:
-    assert forks._COMPONENTS.keys() <= Settings.model_fields.keys()
-    assert all(importlib.util.find_spec(module) for module in forks._COMPONENTS.values())
+    assert forks._MODULES.keys() <= Settings.model_fields.keys()
+    assert all(importlib.util.find_spec(module) for modules in forks._MODULES.values() for module in modules)
