@@ -12,7 +12,7 @@ from pathlib import Path
 import typer
 
 from cli.errors import InputError
-from cli.stack import PROJECT, STACK_NAME, Stack, files
+from cli.stack import PROJECT, STACK_NAME, STACK_NAME_RULE, Stack, files
 from stacks.settings import Problem, SettingsError, exit_status, load, production_fingerprints, render, validate_files
 from stacks.settings.schema import Settings
 from stacks.settings.starter import starter
@@ -58,7 +58,7 @@ def refused() -> Iterator[None]:
 def write_starter(name: str) -> Path:
     """Write a commented stack file for a new stack; one that exists is never touched. Raises InputError."""
     if not STACK_NAME.fullmatch(name):
-        raise InputError(f"{name!r} is not a stack name: letters, digits, '.', '_' and '-', a letter or digit first")
+        raise InputError(f"{name!r} is not a stack name: {STACK_NAME_RULE}")
     file = ROOT / f"Pulumi.{name}.yaml"
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)

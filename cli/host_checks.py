@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -22,8 +22,11 @@ from components.host.pool import HostPool
 from components.host.preflight import skew
 from components.host.transport import HostError
 from components.traefik_gateway.machine import machine_of as traefik_gateway
+from sandbox.status import SandboxState
+from sandbox.supervisor import Sandbox
 from stacks.settings.needs import CM5_GATEWAY, TRAEFIK_GATEWAY
 from stacks.settings.problems import did_you_mean
+from toolchain import state_dir
 
 _SECONDS_MORE = 10
 """What the answers may take on their way, beside the checks themselves."""
@@ -61,13 +64,27 @@ def examine_hosts(stack: Stack, name: str | None, *, as_json: bool, report: Repo
         raise InputError(f"stack {stack.name!r} has no hosts: describe one in {stack.file.name} (docs/hosts.md)")
     chosen = {key: machine for key, machine in machines.items() if name in {None, key}}
     secrets = login_secrets(stack, settings, chosen, report)
-    found = asyncio.run(_look_at_all(chosen, secrets))
+    away = _stopped_with_the_sandbox(stack, chosen)
+    looked = iter(asyncio.run(_look_at_all({key: chosen[key] for key in chosen if key not in away}, secrets)))
+    found = [HostReport(key, "", away[key]) if key in away else next(looked) for key in chosen]
     if as_json:
         typer.echo(json.dumps([asdict(each) | {"ok": each.ok} for each in found], indent=2))
     else:
         for each in found:
             _print(each)
     return 0 if all(each.ok for each in found) else 1
+
+
+def _stopped_with_the_sandbox(stack: Stack, names: Collection[str]) -> dict[str, str]:
+    """Return the machines that the sandbox stands for, each with what to do, if it is stopped."""
+    described = stack.config.get("factory:hosts")
+    hosts = described if stack.embedded and isinstance(described, dict) else {}
+    ours = [name for name in names if name in hosts and "connection" not in hosts[name]]
+    status = Sandbox(state_dir()).status() if ours else None
+    if status is None or status.state is not SandboxState.STOPPED:
+        return {}
+    why = f" ({status.note})" if status.note else ""
+    return dict.fromkeys(ours, f"the sandbox, which stands for it, is stopped{why}: run `./factory sandbox start`")
 
 
 async def _look_at_all(hosts: Mapping[str, MachineArgs], secrets: Mapping[str, Mapping[str, str]]) -> list[HostReport]:

@@ -16,6 +16,7 @@ from components.host.public_key import algorithm, fingerprint
 from components.host.summary import Changes, table
 from toolchain.plugins.factory_host.report import REPORT_VARIABLE
 
+_ADDRESS_RULE = "give a DNS name, an IP address or an alias of ~/.ssh/config"
 _SCAN_SECONDS = 10
 _PORTS = range(1, 65536)
 
@@ -40,7 +41,12 @@ def scan(address: str, port: int | None) -> None:
     Raises InputError for an address or a port that is none, CommandError for a server that does not answer.
     """
     if not address.strip() or address.startswith("-"):
-        raise InputError(f"{address!r} is no address: give a DNS name, an IP address or an alias of ~/.ssh/config")
+        raise InputError(f"{address!r} is no address: {_ADDRESS_RULE}")
+    try:
+        address.encode("idna")  # as the look-up does
+    except UnicodeError as error:
+        rule = "a part between dots has 1 to 63 characters"
+        raise InputError(f"{address!r} is no address: {rule}; {_ADDRESS_RULE}") from error
     if port is not None and port not in _PORTS:
         raise InputError(f"--port {port} is no TCP port: give one from 1 to 65535")
     # Imported here: every command shows what hosts change, only this one speaks SSH.

@@ -19,6 +19,7 @@ from toolchain.paths import ROOT
 PROJECT = "factory"
 DEFAULT_STACK = "sandbox"
 STACK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+STACK_NAME_RULE = "at most 100 of A-Z, a-z, 0-9, '.', '_' and '-', a letter or digit first"
 
 
 @dataclass(frozen=True)
@@ -59,9 +60,7 @@ def load(name: str) -> Stack:
     """Read a stack by name. Raises InputError."""
     name = name.rsplit("/", 1)[-1]
     if not STACK_NAME.fullmatch(name):
-        raise InputError(
-            f"{name!r} is not a stack name: letters, digits, '.', '_' and '-', starting with a letter or digit"
-        )
+        raise InputError(f"{name!r} is not a stack name: {STACK_NAME_RULE}")
     file = ROOT / f"Pulumi.{name}.yaml"
     if not file.is_file():
         if file.exists() or file.is_symlink():

@@ -83,7 +83,7 @@ def key_path(path: Path) -> str:
         elif _PLAIN_KEY.match(part):
             text += f".{part}"
         else:
-            text += f"[{json.dumps(part)}]"
+            text += f"[{json.dumps(part, ensure_ascii=False)}]"
     return text
 
 

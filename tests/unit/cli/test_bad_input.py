@@ -97,7 +97,7 @@ def test_a_mistyped_stack(factory: CommandLine) -> None:
 def test_a_stack_name_that_is_none_writes_no_file(factory: CommandLine, name: str) -> None:
     outcome = factory("init", "--", name)
     assert outcome.status == 2
-    assert "is not a stack name" in outcome.err
+    assert "is not a stack name: at most 100 of" in outcome.err
     assert list(factory.root.glob("Pulumi.*.yaml")) == []
 
 
@@ -114,6 +114,12 @@ def test_an_unknown_section_is_refused_before_anything_starts(factory: CommandLi
     outcome = factory("up", "--only", "apps.webap")
     assert outcome.status == 2
     assert "webapp" in outcome.err
+
+
+def test_a_name_that_is_not_ascii_is_shown_as_it_was_typed(factory: CommandLine) -> None:
+    shutil.copy(ROOT / "Pulumi.sandbox.yaml", factory.root)
+    shutil.copy(ROOT / "Pulumi.lab.yaml", factory.root)
+    assert 'factory:apps["café"]: no such application' in factory("preview", "--only", "apps.café").err
 
 
 @pytest.mark.parametrize("section", ["", ".", "apps.", "vault_foundation.x"])
@@ -140,7 +146,7 @@ def test_a_word_is_not_given_to_the_engine(factory: CommandLine, command: str) -
     assert "--stack lab" in outcome.err
 
 
-@pytest.mark.parametrize("address", ["", " ", "-oProxyCommand=id"])
+@pytest.mark.parametrize("address", ["", " ", "-oProxyCommand=id", "a" * 64, "a..example.test", "\udcff.example.test"])
 def test_an_address_that_is_none(factory: CommandLine, address: str) -> None:
     outcome = factory("host-key", "scan", "--", address)
     assert (outcome.status, outcome.out) == (2, "")
