@@ -12,7 +12,9 @@ from tests.support.web_servers import web_server
 from toolchain.plugins.kit import ProviderError
 from toolchain.plugins.kubernetes import client as module
 from toolchain.plugins.kubernetes.client import ApiError, Client, Rate, UnreachableError
+from toolchain.plugins.kubernetes.discovery import Discovery, Kind, Resource
 from toolchain.plugins.kubernetes.kubeconfig import Access, Cluster, User
+from toolchain.plugins.kubernetes.objects import ExistsError, Objects, Target
 
 Answer = Callable[[httpx.Request], httpx.Response]
 
@@ -124,6 +126,33 @@ def test_a_server_which_starts_or_stops_is_asked_again_when_it_says(monkeypatch:
     broken = [status(500, message="broken"), httpx.Response(200, json={})]
     with talking_to(lambda _: broken.pop(0)) as client, pytest.raises(ApiError, match="broken"):
         client.get("/x")
+
+
+QUOTA = {
+    "message": 'Operation cannot be fulfilled on resourcequotas "q": the object has been modified',
+    "reason": "Conflict",
+    "details": {"name": "q", "kind": "resourcequotas"},
+}
+
+
+def test_what_competes_for_a_quota_is_done_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing was done: the server counts the objects of a namespace in one object, which several requests change."""
+    monkeypatch.setattr(time, "sleep", lambda _seconds: None)
+    answers = [status(409, **QUOTA), httpx.Response(200, json={"done": True})]
+    with talking_to(lambda _: answers.pop(0)) as client:
+        assert client.request("PATCH", "/x", body={}) == {"done": True}
+
+
+def test_a_quota_in_the_way_does_not_mean_that_the_object_exists(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _seconds: None)
+    target = Target(Resource(Kind("", "v1", "ConfigMap"), "configmaps", namespaced=True), "n", "c")
+    item = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "n"}}
+    about = {"": ExistsError, "configmaps": ExistsError, "resourcequotas": ProviderError}
+    for kind, error in about.items():
+        refusal = status(409, **(QUOTA | {"details": {"kind": kind}}))
+        with talking_to(always(refusal)) as client, pytest.raises(ProviderError) as refused:
+            Objects(client, Discovery(client)).apply(target, item, "m", create_only=True)
+        assert type(refused.value) is error
 
 
 def test_a_token_which_cannot_be_sent_is_not_told(tmp_path: Path) -> None:

@@ -44,10 +44,12 @@ class Cause(NamedTuple):
 class ApiError(ProviderError):
     """The API server refused a request."""
 
-    def __init__(self, status: int, reason: str, message: str, causes: list[Cause]) -> None:
+    def __init__(self, status: int, reason: str, message: str, causes: list[Cause], about: str = "") -> None:
         super().__init__(message)
         self.status = status
         self.reason = reason
+        self.about = about
+        """The kind (plural) of the object which the refusal is about; a quota's, where that was in the way."""
         self.message = message
         self.causes = causes
 
@@ -174,12 +176,14 @@ class Client:
                 f"The Kubernetes API server {self.server} does not accept the credentials of the kubeconfig "
                 f"(context {self._access.context!r})."
             )
-        causes = (document.get("details") or {}).get("causes") or []
+        details = document.get("details") or {}
+        causes = details.get("causes") or []
         raise ApiError(
             response.status_code,
             str(document.get("reason", "")),
             str(document.get("message") or f"HTTP {response.status_code}"),
             [Cause(c.get("reason", ""), c.get("field", ""), c.get("message", "")) for c in causes],
+            str(details.get("kind", "")),
         )
 
 
@@ -289,7 +293,9 @@ def _why(error: Exception) -> str:
 
 
 def _asks_for_patience(response: httpx.Response) -> bool:
-    """Whether the server is overloaded, or starts or stops and says when to ask again."""
+    """Whether the server is overloaded, or starts or stops and says when to ask again, or many use up one quota."""
+    if response.status_code == httpx.codes.CONFLICT:
+        return b'"kind":"resourcequotas"' in response.content.replace(b" ", b"")
     busy = response.status_code == httpx.codes.TOO_MANY_REQUESTS
     return busy or (response.is_server_error and "retry-after" in response.headers)
 

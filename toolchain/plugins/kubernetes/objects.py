@@ -122,7 +122,8 @@ def _explained(target: Target, item: Object, *, create_only: bool) -> Iterator[N
     try:
         yield
     except ApiError as error:
-        if error.status == HTTPStatus.CONFLICT and create_only:
+        its_own = error.about in {"", target.resource.plural}
+        if error.status == HTTPStatus.CONFLICT and create_only and its_own:
             raise ExistsError(
                 f"{target} exists already: import it (`import_` with id {target.identity!r}), or set the provider's "
                 "upsertExistingObjects to take it over."
