@@ -1,17 +1,31 @@
 """Starts the command line; an interrupt while it is still being imported ends the process without a traceback."""
 
+import os
 import signal
+import sys
 
 
 def _start() -> None:
     heeded = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if heeded:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    _open_what_is_closed()
     from cli.commands import main
 
     if heeded:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     main()
+
+
+def _open_what_is_closed() -> None:
+    """Lead a stream that the caller closed to nowhere: else the next file that is opened would take its number."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+            os.set_inheritable(opened, True)  # noqa: FBT003 - has no name there
+            setattr(sys, name, os.fdopen(opened, "r" if number == 0 else "w"))
 
 
 if __name__ == "__main__":
