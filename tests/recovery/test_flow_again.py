@@ -127,3 +127,22 @@ def test_a_plan_names_the_source_that_a_run_would_go_on_with(fast_path: Path) ->
     assert ranking.best is not None
     assert ranking.best.directory == NEWER
     assert f"go on with node1:{OLD}, which an earlier run chose" in steps_of(site.world(), site.volumes[0])
+
+
+def test_a_disk_that_the_copies_have_filled_does_not_stop_the_next_run(fast_path: Path) -> None:
+    """LHR-017: only what is still to be made needs room (INV-007)."""
+    site = make_site(fast_path)
+    stopped_before_the_volume(site)
+    scratch = next(Path(site.settings.merged_base).rglob("*.img"))
+    scratch.with_name(f"{scratch.name}.repaired").touch()
+    site.nodes["node1"].free = 0
+    assert sources(site) == f"node1:{OLD}"
+
+
+def test_room_is_wanted_for_what_is_not_there_yet(fast_path: Path) -> None:
+    site = make_site(fast_path)
+    stopped_before_the_volume(site)
+    site.nodes["node1"].free = 0
+    report = site.run()
+    assert report.volumes[0].code == "no-room"
+    assert "bytes are needed and 0 are free" in report.volumes[0].error

@@ -96,7 +96,7 @@ def test_mount(image: str, mount_point: str, option: str) -> tuple[str, ...]:
 
 _REPAIR: Final = """
 set -eu
-rm -f "$2.partial"
+rm -f "$2.partial" "$2"
 cp --sparse=always "$1" "$2.partial"
 status=0
 e2fsck -fy "$2.partial" >&2 || status=$?

@@ -97,19 +97,19 @@ def check_nodes(nodes: Mapping[str, Node], settings: FlowSettings) -> tuple[list
     return problems, silent
 
 
-def check_space(actual: int, backup: Mapping[str, Any], merged: Mapping[str, Any]) -> list[str]:
-    """Room for a copy of ``actual`` bytes and twice the merged data: image and repaired copy (LHR-017, DEF-10)."""
+def check_space(needs: Iterable[tuple[int, Mapping[str, Any]]], merged: Mapping[str, Any]) -> list[str]:
+    """Room for what is still to be made: bytes with the place of each (LHR-017, DEF-10); ``merged``: of the image."""
     problems = []
     if merged["memory"]:
         problems.append(f"merged_base is on {merged['kind']}, in memory: the image would go with a restart (LHR-018)")
     wanted: dict[int, tuple[int, int]] = {}
-    for place, amount in ((backup, actual), (merged, 2 * actual)):
+    for amount, place in needs:
         needed = wanted.get(place["device"], (0, 0))[0] + amount
         wanted[place["device"]] = (needed, place["free"])
     problems += [
         f"{needed + _SPARE} bytes are needed and {free} are free (LHR-017)"
         for needed, free in wanted.values()
-        if needed + _SPARE > free
+        if needed and needed + _SPARE > free
     ]
     return problems
 

@@ -147,9 +147,15 @@ def prepare(
 
 
 def _room(world: World, candidate: Candidate, paths: Paths) -> None:
-    agent = world.agent(candidate.node)
+    agent, node = world.agent(candidate.node), world.nodes[candidate.node]
+
+    def missing(path: str) -> int:
+        # What an earlier run made has its room already: a disk that it filled must not stop the next one.
+        return candidate.actual if node.run(("test", "-e", path), timeout=_SHORT).status else 0
+
+    wanted = (missing(paths.backup), missing(paths.image) + missing(paths.scratch))
     places = [agent.call("space", path, timeout=_SHORT) for path in (paths.backup, paths.image)]
-    problems = check_space(candidate.actual, *places)
+    problems = check_space(tuple(zip(wanted, places, strict=True)), places[1])
     if problems:
         raise StopError("backup", "no-room", f"{candidate.node}: {'; '.join(problems)}")
 
