@@ -192,6 +192,9 @@ def test_a_refresh_keeps_secrets_and_tells_what_is_gone(
     assert decode(found.properties)[1] == BOTH_SECRET
     assert handler.calls[0][1].secret_inputs == SECRET
     assert engine.Read(provider_pb2.ReadRequest(id="gone", urn=URN)).id == ""
+    # Of an output which was secret by itself, the state alone tells.
+    request = provider_pb2.ReadRequest(id="id", urn=URN, properties=encode({"stdout": "x"}, frozenset({("stdout",)})))
+    assert decode(engine.Read(request).properties)[1] == {("stdout",)}
 
 
 def test_update_and_delete_know_the_old_state(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -215,6 +216,26 @@ def test_certificates_which_cannot_be_used_are_named() -> None:
     half = User.model_validate({"client-certificate": "/keys/admin.crt"})
     with pytest.raises(ProviderError, match="has a client certificate but no `client-key-data`"):
         Client(Access("here", "default", Cluster(server="https://k8s.example.test"), half))
+
+
+def test_only_the_kubeconfig_tells_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy of the shell would see the cluster's requests; one of the kubeconfig is asked for everything."""
+    with web_server("proxy") as proxy, web_server("server") as server:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy}")
+        for through in (None, f"http://127.0.0.1:{proxy}"):
+            cluster = Cluster.model_validate({"server": f"http://127.0.0.1:{server}", "proxy-url": through})
+            client = Client(Access("here", "default", cluster, User()))
+            answer = client._send("GET", "/x", None, None, {})
+            assert answer.text.split()[0] == ("proxy" if through else "server")
+            client.close()
+
+
+def test_a_certificate_is_verified_unless_the_kubeconfig_says_otherwise() -> None:
+    for given, mode in (({}, ssl.CERT_REQUIRED), ({"insecure-skip-tls-verify": True}, ssl.CERT_NONE)):
+        cluster = Cluster.model_validate({"server": "https://k8s.example.test", **given})
+        context = module._tls(Access("here", "default", cluster, User()))
+        assert (context.verify_mode, context.check_hostname) == (mode, mode is ssl.CERT_REQUIRED)
 
 
 def test_the_rate_allows_a_burst_and_then_slows_down(monkeypatch: pytest.MonkeyPatch) -> None:

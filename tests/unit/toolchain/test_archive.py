@@ -31,3 +31,13 @@ def test_what_cannot_be_unpacked_is_told_in_words(tmp_path: Path, place: int, by
     archive.write_bytes(content)
     with pytest.raises(ToolError, match=f"not a readable zip: .*{said}"):
         unpack(archive, RELEASE, tmp_path / "target")
+
+
+def test_nothing_is_written_of_an_archive_with_an_unsafe_member(tmp_path: Path) -> None:
+    archive = tmp_path / "archive"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("tool", "a program")
+        file.writestr("../escaped", "x")
+    with pytest.raises(ToolError, match="unsafe member"):
+        unpack(archive, RELEASE, tmp_path / "target")
+    assert [path.name for path in tmp_path.iterdir()] == ["archive"]
