@@ -135,6 +135,19 @@ def test_def_20_the_source_is_never_written(fast_path: Path) -> None:
     assert sorted(replicas.iterdir()) == names
 
 
+def test_a_run_says_first_what_it_is_about(fast_path: Path) -> None:
+    """LHR-014; LHR-018: a copy on the original's disk is said, and is no reason to stop."""
+    site = make_site(fast_path)
+    told: list[tuple[str, str]] = []
+    report = site.recovery(told=lambda name, phase: told.append((name, phase))).run()
+    assert told[0] == ("preflight", f"3 longhorn-manager pods are Running; 1 volumes: {PV}")
+    assert told[0][1] in Path(report.evidence).read_text()
+    (note,) = report.as_dict()["volumes"][0]["notes"]
+    assert "one broken disk takes both" in note
+    assert f"  note: {note}" in report.text()
+    assert report.outcome is Outcome.RECOVERED
+
+
 def test_a_second_run_changes_nothing(fast_path: Path) -> None:
     site = make_site(fast_path)
     site.run()

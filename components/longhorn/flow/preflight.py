@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from .facts import deep
-from .interfaces import CSI_DRIVER, Cluster, ClusterError, Node, NodeError, Ref
+from .interfaces import CSI_DRIVER, Cluster, ClusterError, Document, Node, NodeError, Ref
 from .marks import SOURCE, mark_of
 from .node_tools import script
 from .volumes import FlowSettings, VolumeInput
 
-__all__ = ["check_cluster", "check_nodes", "check_space", "check_volumes"]
+__all__ = ["check_cluster", "check_nodes", "check_space", "check_volumes", "running_managers"]
 
 _TOOLS: Final = ("python3", "mkfs.ext4", "blkid", "blockdev", "e2fsck", "rsync", "mount", "mountpoint", "setsid")
 _CHECK_TOOLS: Final = """
@@ -25,12 +25,10 @@ _SPARE: Final = 64 * 2**20
 def check_cluster(cluster: Cluster, settings: FlowSettings) -> list[str]:
     """Longhorn must work: the flow recovers data into it and never repairs it (LHR-004, LHR-012, LHR-013, INV-016)."""
     problems = []
-    managers = cluster.list("Pod", settings.longhorn_namespace, _MANAGERS)
-    running = [pod for pod in managers if deep(pod, "status", "phase") == "Running"]
+    running = running_managers(cluster, settings)
     if not running:
-        problems.append(
-            f"0 longhorn-manager pods are Running of {len(managers)}: recover the control plane first (FM-02)"
-        )
+        found = len(cluster.list("Pod", settings.longhorn_namespace, _MANAGERS))
+        problems.append(f"0 longhorn-manager pods are Running of {found}: recover the control plane first (FM-02)")
     elif settings.all_managers_ready:
         ready = {str(deep(pod, "spec", "nodeName")) for pod in running if _ready(pod)}
         lacking = [name for name in settings.nodes if name not in ready]
@@ -49,6 +47,12 @@ def check_cluster(cluster: Cluster, settings: FlowSettings) -> list[str]:
             "directories that hold the data; empty it (INV-016)"
         )
     return problems
+
+
+def running_managers(cluster: Cluster, settings: FlowSettings) -> list[Document]:
+    """Return Longhorn's managers that run. Raises ClusterError."""
+    managers = cluster.list("Pod", settings.longhorn_namespace, _MANAGERS)
+    return [pod for pod in managers if deep(pod, "status", "phase") == "Running"]
 
 
 def check_volumes(cluster: Cluster, volumes: Iterable[VolumeInput], settings: FlowSettings) -> list[str]:

@@ -26,7 +26,7 @@ from .interfaces import ClusterError, NodeError, Ref, name_of
 from .journal import Evidence, Journal
 from .marks import COMPLETE, SELF_HEAL, SOURCE, mark_of
 from .node_tools import copy_into_device, nothing_mounted, probe_device
-from .preflight import check_cluster, check_nodes, check_volumes
+from .preflight import check_cluster, check_nodes, check_volumes, running_managers
 from .report import Outcome, PhaseTime, RunReport, VolumeReport
 from .sources import Prepared, discover, pinned_source, prepare, scan_nodes, source_doubts
 from .steps import Act, Done, Patch, Run, Step, Stop, StopError
@@ -123,6 +123,11 @@ class Recovery:
                 f"{name}: destructive steps need --yes and the volume's name typed: --volume {name}" for name in unnamed
             )
         self.discover()
+        managers = len(running_managers(self.world.cluster, self.world.settings))
+        names = ", ".join(job.volume.pv_name for job in self._jobs)
+        begun = f"{managers} longhorn-manager pods are Running; {len(self._jobs)} volumes: {names}"
+        self.evidence.note("all", "preflight", "preflight passed", outcome=begun)
+        self._told("preflight", begun)
         for job in self._jobs:
             job.report.phase = "discover"
             self._guarded(job, self._restore_data)
@@ -185,6 +190,7 @@ class Recovery:
                 job.report.image, job.report.image_sha256 = prepared.image, prepared.sha256
                 job.report.content = dict(prepared.content)
                 job.report.warnings += prepared.warnings
+                job.report.notes += prepared.notes
                 return prepared
         raise StopError("merge", "no-source", "no directory gives a usable image")
 

@@ -51,6 +51,8 @@ class VolumeReport:
     phase: str = ""
     """The last phase that was completed."""
     warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What a person should know, and what takes nothing from the outcome."""
     error: str = ""
     code: str = ""
     verification: str = ""
@@ -102,6 +104,7 @@ class RunReport:
             lines.append(f"{item.claim} ({item.pv_name}): {item.outcome.value}, time to recover {item.seconds:.0f} s")
             lines += [f"  {label}: {value}" for label, value in _rows(item) if value]
             lines += [f"  warning: {warning}" for warning in item.warnings]
+            lines += [f"  note: {note}" for note in item.notes]
             lines += [f"  {line}" for line in _timeline(item.timeline)]
         lines += [f"still paused: {text}" for text in self.paused]
         lines += [f"evidence: {self.evidence}"] if self.evidence else []

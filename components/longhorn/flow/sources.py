@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from .agent import AgentError
@@ -39,6 +39,7 @@ class Prepared:
     warnings: tuple[str, ...]
     content: Mapping[str, Any]
     """What the image is made of and what is in it (LHR-055, LHR-060)."""
+    notes: tuple[str, ...] = ()
 
 
 def scan_nodes(world: World, silent: list[str]) -> list[tuple[str, Mapping[str, Any]]]:
@@ -129,11 +130,11 @@ def prepare(
         place = f"{candidate.node}:{candidate.directory}"
         try:
             paths = Paths.of(volume, world.settings, candidate.directory)
-            _room(world, candidate, paths)
+            notes = _room(world, candidate, paths)
             digest = _backup(world, candidate, paths)
             evidence.note(volume.pv_name, "backup", f"copied {place} to {paths.backup}", outcome=digest)
             yield "backup", None
-            prepared = _image(world, volume, candidate, paths, digest)
+            prepared = replace(_image(world, volume, candidate, paths, digest), notes=notes)
         except (AgentError, ValueError) as error:
             refused.append(f"{place}: {error}")
             evidence.note(volume.pv_name, "merge", f"try {place}", outcome=str(error), next_step="the next candidate")
@@ -146,7 +147,8 @@ def prepare(
     raise StopError("merge", "no-source", f"no directory gives a usable image: {'; '.join(refused) or 'none found'}")
 
 
-def _room(world: World, candidate: Candidate, paths: Paths) -> None:
+def _room(world: World, candidate: Candidate, paths: Paths) -> tuple[str, ...]:
+    """Refuse where there is no room for copy and image; tell of a copy beside the original (LHR-017, LHR-018)."""
     agent, node = world.agent(candidate.node), world.nodes[candidate.node]
 
     def missing(path: str) -> int:
@@ -158,6 +160,10 @@ def _room(world: World, candidate: Candidate, paths: Paths) -> None:
     problems = check_space(tuple(zip(wanted, places, strict=True)), places[1])
     if problems:
         raise StopError("backup", "no-room", f"{candidate.node}: {'; '.join(problems)}")
+    data = agent.call("space", f"{world.settings.data_path}/replicas", timeout=_SHORT)
+    if data["device"] != places[0]["device"]:
+        return ()
+    return (f"{paths.backup} is on the file system of the original: one broken disk takes both; copy it elsewhere",)
 
 
 def _backup(world: World, candidate: Candidate, paths: Paths) -> str:
