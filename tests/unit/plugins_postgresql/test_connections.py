@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 
+import psycopg
 import pytest
 from psycopg import errors
 
-from toolchain.plugins.postgresql.connections import again
+from toolchain.plugins.kit import ProviderError
+from toolchain.plugins.postgresql.connections import Address, again, explained
 
 
 class _Work:
@@ -49,3 +51,18 @@ def test_what_cannot_pass_is_tried_once(error: Exception) -> None:
     with pytest.raises(type(error)):
         again(work)
     assert work.calls == 1
+
+
+def test_a_lost_connection_is_told_with_the_server() -> None:
+    """A server that is killed says nothing; libpq's last line is the middle of a guess."""
+    address = Address("db.example.test", 5432, "postgres", "p", "postgres", 10, {})
+    words = "server closed the connection unexpectedly\n\tThis probably means the server terminated abnormally\n"
+    with (
+        pytest.raises(
+            ProviderError, match=r"role x: .* db\.example\.test:5432 was lost: server closed .* unexpectedly$"
+        ),
+        explained("create role x", address),
+    ):
+        raise psycopg.OperationalError(f"{words}\tbefore or while processing the request.\n")
+    with pytest.raises(ProviderError, match=r"^Cannot create role x: no NUL$"), explained("create role x", address):
+        raise psycopg.DataError("no NUL")

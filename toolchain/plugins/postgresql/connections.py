@@ -164,7 +164,7 @@ class NoDatabaseError(ProviderError):
 
 
 @contextlib.contextmanager
-def explained(doing: str) -> Iterator[None]:
+def explained(doing: str, address: Address) -> Iterator[None]:
     """Turn a database error into a sentence which says what was being done, and never the statement's text."""
     try:
         yield
@@ -174,7 +174,11 @@ def explained(doing: str) -> Iterator[None]:
             "transaction (pg_stat_activity shows it) and try again."
         ) from None
     except psycopg.Error as error:
-        reason = error.diag.message_primary or _last_line(str(error))
+        reason = error.diag.message_primary
+        if reason is None:
+            # Not the server's words: the first line says what happened, the others guess why.
+            lost = f"the connection to PostgreSQL at {address} was lost: "
+            reason = (lost if isinstance(error, psycopg.OperationalError) else "") + str(error).partition("\n")[0]
         detail = (error.diag.message_detail or "").replace("\n", "; ")
         raise ProviderError(f"Cannot {doing}: {reason}" + (f" ({detail})" if detail else "")) from None
 

@@ -98,14 +98,14 @@ class Resource(Handler):
         if context.preview:
             return Created("", self.outputs(inputs))
         identity = self.identity(inputs)
-        with explained(f"create {self.noun} {identity}"):
+        with explained(f"create {self.noun} {identity}", self.server.address):
             self.make(inputs)
             return Created(identity, self.outputs(inputs))
 
     def read(self, context: Context, identity: str, old_inputs: Properties, old_outputs: Properties) -> State | None:
         """Observe it; on import its inputs begin with the defaults."""
         del context
-        with explained(f"read {self.noun} {identity}"):
+        with explained(f"read {self.noun} {identity}", self.server.address):
             try:
                 wanted = old_inputs or {**self.defaults, **{name: [] for name in self.sets}, **self.locate(identity)}
                 found = self.observe({**wanted, **self.remembered(old_outputs)})
@@ -121,7 +121,7 @@ class Resource(Handler):
     ) -> Properties:
         """Alter it, unless this is a preview."""
         del old_outputs
-        with explained(f"change {self.noun} {identity}"):
+        with explained(f"change {self.noun} {identity}", self.server.address):
             if not context.preview:
                 self.change(old_inputs, news)
             return self.outputs(news)
@@ -129,7 +129,7 @@ class Resource(Handler):
     def delete(self, context: Context, identity: str, old_inputs: Properties, old_outputs: Properties) -> None:
         """Drop it; if its database is gone, so is it."""
         del context, old_outputs
-        with explained(f"remove {self.noun} {identity}"):
+        with explained(f"remove {self.noun} {identity}", self.server.address):
             try:
                 self.drop(old_inputs)
             except NoDatabaseError:
