@@ -146,3 +146,12 @@ def test_room_is_wanted_for_what_is_not_there_yet(fast_path: Path) -> None:
     report = site.run()
     assert report.volumes[0].code == "no-room"
     assert "bytes are needed and 0 are free" in report.volumes[0].error
+
+
+def test_two_runs_never_work_on_one_volume(fast_path: Path) -> None:
+    """LHR-133: the one that ends first would take the device from under the other's copy."""
+    site = make_site(fast_path)
+    with site.world().journal(site.volumes[0].key).alone(), pytest.raises(PreflightError, match="another run"):
+        site.run()
+    assert site.cluster.mutations == []
+    assert sources(site) == f"node1:{OLD}"

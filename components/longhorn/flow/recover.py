@@ -7,7 +7,7 @@ looks at the world and decides anew; so a run that was killed is simply run agai
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from graphlib import TopologicalSorter
@@ -122,6 +122,17 @@ class Recovery:
             raise PreflightError(
                 f"{name}: destructive steps need --yes and the volume's name typed: --volume {name}" for name in unnamed
             )
+        with ExitStack() as held:
+            for job in self._jobs:
+                try:
+                    held.enter_context(job.journal.alone())
+                except BlockingIOError:
+                    # It would take the device from under the other's copy.
+                    message = f"{job.volume.pv_name}: another run on this machine works on it; wait for its end"
+                    raise PreflightError([message]) from None
+            return self._run()
+
+    def _run(self) -> RunReport:
         self.discover()
         managers = len(running_managers(self.world.cluster, self.world.settings))
         names = ", ".join(job.volume.pv_name for job in self._jobs)
