@@ -6,9 +6,11 @@ that only the SSH configuration file names is verified against the operator's kn
 
 import asyncio
 import contextlib
+import functools
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import asyncssh
@@ -257,17 +259,31 @@ def _keys(host: RemoteHost, login: Login) -> dict[str, Any]:
     """Return which keys are tried: the given one alone, or what the configuration file and the agent have."""
     if login.private_key is not None:
         return {
-            "client_keys": [asyncssh.import_private_key(login.private_key, login.passphrase)],
+            "client_keys": [_opened(login.private_key, login.passphrase)],
             "agent_path": None,
             "passphrase": None,
         }
     keys: dict[str, Any] = {}
     if host.agent_socket is not None:
         keys["agent_path"] = host.agent_socket
-    if host.identity_file is not None:
-        name = "agent_identities" if host.identity_file.endswith(".pub") else "client_keys"
-        keys[name] = [host.identity_file]
+    if host.identity_file is None:
+        return keys
+    if host.identity_file.endswith(".pub"):
+        keys["agent_identities"] = [host.identity_file]
+    elif login.passphrase is None:
+        keys["client_keys"] = [host.identity_file]
+    else:
+        file = Path(host.identity_file).expanduser()
+        keys["client_keys"] = [_opened(file.read_bytes(), login.passphrase)]
+        certificate = file.with_name(f"{file.name}-cert.pub")
+        keys |= {"client_certs": [certificate]} if certificate.is_file() else {}
     return keys
+
+
+@functools.cache
+def _opened(key: str | bytes, passphrase: str | None) -> asyncssh.SSHKey:
+    """Open a private key, once for all the hosts that it opens: to decrypt it takes a tenth of a second."""
+    return asyncssh.import_private_key(key, passphrase)
 
 
 def _ignored(host: RemoteHost) -> Iterator[str]:

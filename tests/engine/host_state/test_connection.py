@@ -166,6 +166,9 @@ def test_keys_come_from_a_file_or_an_agent(server: SshServer, folder: Path, tmp_
     assert said(host(server, identity_file=str(locked)), Login(passphrase="open sesame")) == b"there\n"
     assert said(host(server), Login(locked.read_text(), "open sesame")) == b"there\n"
     assert "cannot be read" in refusal(host(server), Login(locked.read_text(), "wrong"))
+    assert "cannot be read" in refusal(host(server, identity_file=str(locked)), Login(passphrase="wrong"))
+    nowhere = host(server, identity_file=str(tmp_path / "nowhere"))
+    assert "nowhere: No such file or directory" in refusal(nowhere, Login(passphrase="open sesame"))
     agent_socket = tmp_path / "agent"
     with subprocess.Popen(["ssh-agent", "-D", "-a", agent_socket], stdout=subprocess.DEVNULL) as agent:
         try:
@@ -179,6 +182,23 @@ def test_keys_come_from_a_file_or_an_agent(server: SshServer, folder: Path, tmp_
             assert said(host(server, **by_agent), Login()) == b"there\n"
         finally:
             agent.terminate()
+
+
+def test_a_locked_key_is_opened_once_for_all_hosts(
+    server: SshServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, opened = asyncssh.import_private_key(server.private_key), []
+    locked = tmp_path / "locked"
+    locked.write_bytes(key.export_private_key("openssh", passphrase="once"))
+
+    def slowly(*given: Any) -> asyncssh.SSHKey:
+        opened.append(given)
+        return key
+
+    monkeypatch.setattr(asyncssh, "import_private_key", slowly)
+    for login in (Login(passphrase="once"), Login(locked.read_text(), "once")):
+        assert said(host(server, identity_file=str(locked)), login) == b"there\n"
+    assert len(opened) == 1
 
 
 def test_the_operator_s_configuration_file_is_followed(server: SshServer, folder: Path, tmp_path: Path) -> None:

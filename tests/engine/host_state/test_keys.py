@@ -68,6 +68,10 @@ def certified(folder: Path, name: str, *options: str) -> Path:
 def test_a_certificate_beside_its_key_opens_the_machine(server: SshServer, folder: Path) -> None:
     key = certified(folder, "good", "-n", USER, "-V", "+1h")
     assert said(server, identity_file=str(key), agent_socket=NO_AGENT) == "there\n"
+    keygen("-p", "-f", key, "-P", "", "-N", "open sesame")
+    locked = Login(passphrase="open sesame")
+    assert said(server, locked, identity_file=str(key), agent_socket=NO_AGENT) == "there\n"
+    keygen("-p", "-f", key, "-P", "open sesame", "-N", "")
     # The key itself is not among the authorized ones.
     (folder / "good-cert.pub").rename(folder / "elsewhere-cert.pub")
     assert "refuses the login: Permission denied" in said(server, identity_file=str(key), agent_socket=NO_AGENT)
