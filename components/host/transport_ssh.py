@@ -259,7 +259,7 @@ def _keys(host: RemoteHost, login: Login) -> dict[str, Any]:
     """Return which keys are tried: the given one alone, or what the configuration file and the agent have."""
     if login.private_key is not None:
         return {
-            "client_keys": [_opened(login.private_key, login.passphrase)],
+            "client_keys": [_opened(login.private_key.encode(), login.passphrase)],
             "agent_path": None,
             "passphrase": None,
         }
@@ -281,7 +281,7 @@ def _keys(host: RemoteHost, login: Login) -> dict[str, Any]:
 
 
 @functools.cache
-def _opened(key: str | bytes, passphrase: str | None) -> asyncssh.SSHKey:
+def _opened(key: bytes, passphrase: str | None) -> asyncssh.SSHKey:
     """Open a private key, once for all the hosts that it opens: to decrypt it takes a tenth of a second."""
     return asyncssh.import_private_key(key, passphrase)
 
