@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from asyncssh.config import SSHClientConfig
 
-from components.host.ssh_config import FOLLOWED, WITHOUT_EFFECT, config_files, not_followed
+from components.host.ssh_config import FOLLOWED, WITHOUT_EFFECT, config_files, gives, not_followed
 
 
 def names(text: str, folder: Path, host: str = "node") -> list[str]:
@@ -57,10 +57,25 @@ def test_included_files_count(tmp_path: Path) -> None:
     assert names(f"Include {tmp_path}/more/b.conf\n", tmp_path), "a circle ends"
 
 
+@pytest.mark.parametrize(
+    ("text", "given"),
+    [
+        ("Ciphers aes128-ctr", True),
+        ("Host other\nCiphers aes128-ctr", False),
+        ("Match user root\nciphers=aes128-ctr", True),
+        ("User op", False),
+    ],
+)
+def test_whether_the_operator_has_chosen(text: str, given: bool, tmp_path: Path) -> None:
+    (tmp_path / "config").write_text(f"{text}\n")
+    assert gives(str(tmp_path / "config"), "node", "ciphers") is given
+
+
 def test_a_missing_file_is_none(tmp_path: Path) -> None:
     assert config_files(str(tmp_path / "none")) == []
     assert config_files("") == []
     assert not_followed(str(tmp_path / "none"), "node") == []
+    assert not gives("", "node", "ciphers")
 
 
 def test_a_file_that_cannot_be_read_is_left_to_whoever_connects(
