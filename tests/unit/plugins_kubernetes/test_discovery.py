@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import httpx
 import pytest
@@ -75,9 +76,11 @@ class ApiServer:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.pause = 0.0
         self.kinds = {"apps/v1": ["Deployment"]}
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
+        time.sleep(self.pause)
         group_version = request.url.path.removeprefix("/apis/")
         self.asked.append(group_version)
         if group_version not in self.kinds:
@@ -99,6 +102,7 @@ def discovery(api: ApiServer) -> Discovery:
 
 
 def test_a_kind_is_asked_for_once(discovery: Discovery, api: ApiServer) -> None:
+    api.pause = 0.2  # so that all ask while the first answer is on its way
     threads = [threading.Thread(target=discovery.find, args=(DEPLOYMENT.kind,)) for _ in range(8)]
     for thread in threads:
         thread.start()

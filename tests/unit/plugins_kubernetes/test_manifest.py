@@ -106,4 +106,7 @@ def test_a_secrets_values_are_hidden_in_messages() -> None:
     item = m.manifest(SECRET | {"stringData": {"a": "hunter2", "b": ""}})
     message = f"'hunter2' and {b64('hunter2')} are wrong"
     assert m.redacted(message, item) == "'[secret]' and [secret] are wrong"
+    # A value which begins with another one is hidden whole.
+    item = m.manifest(SECRET | {"stringData": {"a": "hunt", "b": "hunter2"}})
+    assert m.redacted("hunter2 or hunt", item) == "[secret] or [secret]"
     assert m.redacted(message, {"kind": "ConfigMap", "data": {"a": "hunter2"}}) == message
