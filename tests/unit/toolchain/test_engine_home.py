@@ -94,6 +94,15 @@ def test_a_second_time_changes_nothing(tools: dict[str, Path], tmp_path: Path) -
     assert tools
 
 
+def test_another_engine_takes_the_place_of_the_one_before(tools: dict[str, Path]) -> None:
+    prepare(sandbox=True, report=print)
+    newer = tools["pulumi"].with_name("newer")
+    newer.write_text("#!/bin/sh\nexit 7\n")
+    newer.chmod(0o755)
+    newer.replace(tools["pulumi"])
+    assert subprocess.run([prepare(sandbox=True, report=print).pulumi], check=False).returncode == 7
+
+
 def test_where_no_link_can_be_made_the_engine_is_copied(
     tools: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
