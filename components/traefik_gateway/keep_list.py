@@ -1,5 +1,6 @@
 """Mode `filter`: the labels of a closed list, so that the gateway reaches the containers itself (TPX-68 to TPX-85)."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
@@ -20,6 +21,7 @@ _ROUTERS: Final = "traefik.http.routers."
 _ADDED: Final = (".service", ".priority")
 """Options of routers that are not on the keep list but written for safety (TPX-82, TPX-158)."""
 _LAST_PORT: Final = 65535
+_NUMBER: Final = re.compile(r"[0-9]{1,9}")
 
 _OR_PREFIX: Final = {
     Collisions.REFUSE: ", or set collisions to 'prefix'",
@@ -125,7 +127,7 @@ def _services(ports: Mapping[ServiceKey, str], publication: Publication) -> dict
     """Name the services on the gateway: one name has one port, or it is an error (TPX-154)."""
     groups: dict[str, dict[ServiceKey, str]] = {}
     for key, text in ports.items():
-        if text.isascii() and text.isdigit() and 0 < int(text) <= _LAST_PORT:
+        if _NUMBER.fullmatch(text) and 0 < int(text) <= _LAST_PORT:
             groups.setdefault(key[1], {})[key] = text
         else:
             said = f"{abbreviated(text)!r} is no port: the service is left out"

@@ -37,7 +37,7 @@ _LOWERS_AFTER: Final[Version] = (0, 8, 1)
 
 _INSIDE: Final = re.compile(r"(?<=\s)(?=traefik\.)")
 _DOMAIN: Final = re.compile(r"tls\.domains\[(\d+)\]\.(main|sans)")
-_NUMBER: Final = re.compile(r"\s*([+-]?\d+)")
+_NUMBER: Final = re.compile(r"\s*([+-]?[0-9]{1,18})(?![0-9])")
 _HOST: Final = re.compile(r"(?<![\w!])Host\(\s*([`\"])([^`\"]+)\1\s*\)")
 _PATH: Final = re.compile(r"(?<![\w!])Path(?:Prefix)?\(\s*([`\"])([^`\"]+)\1\s*\)")
 

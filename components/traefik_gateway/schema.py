@@ -20,7 +20,8 @@ __all__ = ["OPTIONS", "SECTIONS", "Kind", "Option", "Origin", "Value", "find", "
 
 Value = str | bool | int | tuple[str, ...]
 
-_INDEX: Final = re.compile(r"\[(\d+)\]")
+# No list is as long as a longer number says, and Python refuses to read one of thousands of digits.
+_INDEX: Final = re.compile(r"\[([0-9]{1,9})\]")
 _GO_INTEGER: Final = re.compile(r"[+-]?[0-9]{1,19}")
 _GO_DURATION: Final = re.compile(r"[+-]?(0|(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)")
 _TRUE: Final = frozenset({"1", "t", "true"})
@@ -96,7 +97,7 @@ SECTIONS: Final = frozenset(OPTIONS)
 
 def _pattern(key: str) -> re.Pattern[str]:
     free = re.escape(key).replace(r"\*\*", "(.+)").replace(r"\*", r"([^.]+)")
-    return re.compile(free.replace(r"\[\]", r"\[\d+\]"), re.IGNORECASE | re.DOTALL)
+    return re.compile(free.replace(r"\[\]", r"\[[0-9]{1,9}\]"), re.IGNORECASE | re.DOTALL)
 
 
 _OPEN: Final = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from random import Random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,6 +26,8 @@ from components.traefik_gateway import (
 )
 from components.traefik_gateway.findings import errors
 from components.traefik_gateway.notes import read_labels
+from components.traefik_gateway.plugin import Guest, predict_guest
+from components.traefik_gateway.render_file import Machine, configuration, document, to_yaml
 from components.traefik_gateway.schema import OPTIONS, Kind
 
 EXAMPLES = settings(max_examples=1000 if os.environ.get("FACTORY_LONG") == "1" else 40)
@@ -180,3 +183,30 @@ def test_no_order_of_markers_loses_a_word(lines: list[str]) -> None:
         return
     assert extract(merged, "x") == SOME
     assert strip(merged, "x") == strip(text, "x")
+
+
+_MANY_DIGITS = "9" * 5000
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        (f"traefik.http.routers.app.tls.domains[{_MANY_DIGITS}].main", "a.test"),
+        (f"traefik.http.routers.app.unknown[{_MANY_DIGITS}]", "x"),
+        ("traefik.http.routers.app.tls.domains[\u0661].main", "a.test"),
+        ("traefik.http.services.app.loadbalancer.server.port", _MANY_DIGITS),
+        ("traefik.http.routers.app.priority", _MANY_DIGITS),
+    ],
+    ids=["index", "unknown index", "other digits", "port", "priority"],
+)
+def test_a_number_that_is_none_stops_nothing(key: str, value: str) -> None:
+    """TPX-66, TPX-196: one label of one container would end the plan of all guests; Python reads no such number."""
+    labels = {"traefik.enable": "true", "traefik.http.routers.app.rule": "Host(`app.test`)", key: value}
+    model = parse([Container("app", labels)])
+    for mode in Mode:
+        assert configuration([Machine("web", "10.20.0.6", model, TransformArgs(mode=mode))]).document is not None
+    (declared,) = model.containers
+    assert to_yaml(document(declared.elements.values(), "10.20.0.6"))
+    notes = "".join(f"{name}={text}\n" for name, text in labels.items())
+    routers, _services = predict_guest(Guest("web", 106, "pve1", notes, ("10.20.0.6",)))
+    assert [(router.name, router.priority) for router in routers] == [("app", 1)]
