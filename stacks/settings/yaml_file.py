@@ -7,6 +7,7 @@ numbers with a leading zero. Encrypted values are recognised and never decrypted
 
 from __future__ import annotations
 
+import errno
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -98,10 +99,16 @@ def read(file: FilePath) -> StackFile:
     """Read a stack file; raises SettingsError only when it cannot be read at all, other mistakes are in `problems`."""
     name = file.name
     try:
+        if file.is_fifo():
+            raise OSError(errno.EINVAL, "it is a pipe")  # which would be waited for
         text = file.read_bytes().decode("utf-8")
     except OSError as error:
         raise SettingsError(
-            [Problem(str(file), "", f"cannot be read: {error.strerror}", "Give the path of a stack file")]
+            [
+                Problem(
+                    str(file), "", f"cannot be read: {error.strerror}", "Put a stack file there, or give another path"
+                )
+            ]
         ) from error
     except UnicodeDecodeError as error:
         raise SettingsError(

@@ -1,5 +1,6 @@
 """Stack files are read as the engine reads them, and bad notation is a problem, never a traceback."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -79,11 +80,15 @@ def test_other_tags_do_not_break_the_reader(tag: str) -> None:
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "Pulumi.bytes.yaml").write_bytes(b"config: \xff\n")
-    problems = validate_files([tmp_path / "Pulumi.none.yaml", tmp_path, tmp_path / "Pulumi.bytes.yaml"])
+    os.mkfifo(tmp_path / "Pulumi.pipe.yaml")
+    problems = validate_files(
+        [tmp_path / "Pulumi.none.yaml", tmp_path, tmp_path / "Pulumi.bytes.yaml", tmp_path / "Pulumi.pipe.yaml"]
+    )
     assert [problem.rule for problem in problems] == [
         "cannot be read: No such file or directory",
         "cannot be read: Is a directory",
         "is not UTF-8 text (byte 8)",
+        "cannot be read: it is a pipe",
     ]
     assert "Pulumi.none.yaml" in render(problems)
 
