@@ -170,8 +170,8 @@ def explained(doing: str, address: Address) -> Iterator[None]:
         yield
     except errors.LockNotAvailable:
         raise ProviderError(
-            f"Cannot {doing}: another session holds a lock on it for more than {_LOCK_SECONDS} s. End that session's "
-            "transaction (pg_stat_activity shows it) and try again."
+            f"Cannot {doing}: another session holds a lock that this needs, still after {_LOCK_SECONDS} s. "
+            "End that session's transaction (pg_stat_activity shows it) and try again."
         ) from None
     except psycopg.Error as error:
         reason = error.diag.message_primary
