@@ -7,7 +7,6 @@ numbers with a leading zero. Encrypted values are recognised and never decrypted
 
 from __future__ import annotations
 
-import errno
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -98,23 +97,23 @@ for _tag, _pattern, _first in (
 def read(file: FilePath) -> StackFile:
     """Read a stack file; raises SettingsError only when it cannot be read at all, other mistakes are in `problems`."""
     name = file.name
+    if file.is_fifo():
+        raise _unreadable(file, "it is a pipe")  # which would be waited for
     try:
-        if file.is_fifo():
-            raise OSError(errno.EINVAL, "it is a pipe")  # which would be waited for
         text = file.read_bytes().decode("utf-8")
     except OSError as error:
-        raise SettingsError(
-            [
-                Problem(
-                    str(file), "", f"cannot be read: {error.strerror}", "Put a stack file there, or give another path"
-                )
-            ]
-        ) from error
+        raise _unreadable(file, str(error.strerror)) from error
     except UnicodeDecodeError as error:
         raise SettingsError(
             [Problem(name, "", f"is not UTF-8 text (byte {error.start})", "Save it as UTF-8")]
         ) from error
     return parse(text, name)
+
+
+def _unreadable(file: FilePath, why: str) -> SettingsError:
+    return SettingsError(
+        [Problem(str(file), "", f"cannot be read: {why}", "Put a stack file there, or give another path")]
+    )
 
 
 @lru_cache(maxsize=32)
