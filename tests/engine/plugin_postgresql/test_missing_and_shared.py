@@ -14,6 +14,7 @@ pytestmark = pytest.mark.engine
 ROLE = "postgresql:index/role:Role"
 MEMBERSHIP = "postgresql:index/grantRole:GrantRole"
 DATABASE = "postgresql:index/database:Database"
+EXTENSION = "postgresql:index/extension:Extension"
 GRANT = "postgresql:index/grant:Grant"
 DEFAULTS = "postgresql:index/defaultPrivileges:DefaultPrivileges"
 
@@ -99,6 +100,17 @@ def test_the_servers_own_default_privileges_are_seen(plugin: PluginProcess, serv
     assert drift(plugin, plugin.update(made, opened), opened) == []
     owned = {**inputs, "role": "maker", "objectType": "sequence", "privileges": ["ALL"]}
     assert drift(plugin, plugin.create(DEFAULTS, "s", owned), owned) == []
+
+
+def test_an_extension_which_is_there_is_moved_or_refused(
+    plugin: PluginProcess, server: PostgresServer, hall: str
+) -> None:
+    """The server passes over one that exists, wherever it is."""
+    server.query("CREATE SCHEMA here; CREATE SCHEMA there; CREATE EXTENSION vector SCHEMA here", hall)
+    inputs = {"database": hall, "name": "vector", "schema": "there"}
+    assert drift(plugin, plugin.create(EXTENSION, "e", inputs), inputs) == []
+    with pytest.raises(RefusedError, match=r"create extension hall\.plpgsql: .*does not support SET SCHEMA"):
+        plugin.create(EXTENSION, "p", {**inputs, "name": "plpgsql"})
 
 
 @pytest.mark.parametrize(

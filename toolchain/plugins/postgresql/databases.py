@@ -263,7 +263,7 @@ class Extension(Resource):
         return {"database": database, "name": name, "schema": "", "version": ""}
 
     def make(self, inputs: Properties) -> None:
-        """Create the extension."""
+        """Create the extension; one which is there already is moved to the schema and version that are asked for."""
         statement = sql.SQL("CREATE EXTENSION IF NOT EXISTS {}").format(sql.Identifier(inputs["name"]))
         for name, keyword in (("schema", "SCHEMA"), ("version", "VERSION")):
             if inputs.get(name):
@@ -271,6 +271,9 @@ class Extension(Resource):
         if inputs["createCascade"]:
             statement += sql.SQL(" CASCADE")
         self.server.run(lambda connection: connection.execute(statement), self._database(inputs))
+        found = self.observe(inputs)
+        if found is not None and found != inputs:
+            self.change(found, inputs)
 
     def change(self, old: Properties, new: Properties) -> None:
         """Move it to another schema or version."""
