@@ -104,8 +104,8 @@ class Device:
     def _verified(self, file: Path, *, other_gateway: bool) -> tuple[str, dict[str, Any]]:
         try:
             expected = digest_file(file).read_text("utf-8").split()[0]
-        except (OSError, IndexError):
-            message = f"{digest_file(file)} is not there or empty: without its digest an archive is not put back"
+        except (OSError, IndexError, UnicodeDecodeError):
+            message = f"{digest_file(file)} is not there or no digest: without it an archive is not put back"
             raise ArchiveRefusedError(message) from None
         if _digest(file) != expected:
             message = f"{file} is damaged: its digest is not the one in {digest_file(file)}; use another backup"
@@ -160,7 +160,11 @@ class Device:
             said = " ".join(words.strip().splitlines()[-1:]) or "the connection was lost; run it again"
             message = f"{place}: {said}"
             raise HostError(message)
-        answer: dict[str, Any] = json.loads(line)
+        try:
+            answer: dict[str, Any] = dict(json.loads(line))
+        except (ValueError, TypeError):
+            message = f"{place}: answers {line[:80]!r}: does its shell print something by itself?"
+            raise HostError(message) from None
         if "error" in answer:
             message = f"{place}: {answer['error']}"
             raise HostError(message)
@@ -256,7 +260,7 @@ def read_manifest(file: Path) -> dict[str, Any]:
             if opened is None:
                 message = f"{file} is no backup of a gateway: it does not begin with {MANIFEST}"
                 raise ArchiveRefusedError(message)
-            found: dict[str, Any] = json.load(opened)
+            found = _whole(json.load(opened))
             names = {member.name for member in archive}
     except (tarfile.TarError, OSError, EOFError, ValueError, zlib.error) as error:
         message = f"{file} cannot be read: {error}"
@@ -264,6 +268,18 @@ def read_manifest(file: Path) -> dict[str, Any]:
     if lost := [path for path in found["paths"] if path.lstrip("/") not in names]:
         message = f"{file} is not whole: it lacks {', '.join(lost)}"
         raise ArchiveRefusedError(message)
+    return found
+
+
+def _whole(found: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON
+    """Return a manifest. Raises ValueError for anything else."""
+    texts = ("product", "gateway_id")
+    if not isinstance(found, dict) or not all(isinstance(found.get(key), str) for key in texts):
+        message = f"its {MANIFEST} names no gateway"
+        raise ValueError(message)
+    if not isinstance(found.get("paths"), list) or not all(isinstance(path, str) for path in found["paths"]):
+        message = f"its {MANIFEST} lists no paths"
+        raise ValueError(message)
     return found
 
 

@@ -9,6 +9,7 @@ import os
 import stat
 import subprocess
 import sys
+import tarfile
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 import pytest
 
 from components.cm5_gateway import Gateway, device_archive
-from components.cm5_gateway.archive import ArchiveRefusedError, Device, digest_file, read_manifest
+from components.cm5_gateway.archive import ArchiveRefusedError, Device, _Stream, digest_file, read_manifest
 from components.cm5_gateway.keep import described, kept
 from components.host.transport import HostError
 from components.host.transport_local import LocalTransport
@@ -232,7 +233,7 @@ def test_what_is_no_longer_described_is_left_out_and_told(site: Site, file: Path
     assert done["skipped"] == ["/opt/data/mosquitto"]
 
 
-@pytest.mark.parametrize("damage", ["a bit", "its end", "the digest", "no digest"])
+@pytest.mark.parametrize("damage", ["a bit", "its end", "the digest", "no text", "no digest"])
 def test_a_damaged_archive_changes_nothing(damage: str, site: Site, file: Path) -> None:
     site.backup(file)
     before = site.snapshot()
@@ -243,9 +244,11 @@ def test_a_damaged_archive_changes_nothing(damage: str, site: Site, file: Path) 
         file.write_bytes(content[:-100])
     elif damage == "the digest":
         digest_file(file).write_text("")
+    elif damage == "no text":
+        digest_file(file).write_bytes(b"\xff\xfe")
     else:
         digest_file(file).unlink()
-    with pytest.raises(ArchiveRefusedError, match=r"damaged|not there or empty"):
+    with pytest.raises(ArchiveRefusedError, match=r"damaged|not there or no digest"):
         site.restore(file, stop=True)
     assert (site.snapshot(), site.calls[2:]) == (before, [])
 
@@ -257,6 +260,44 @@ def test_a_file_that_is_no_backup_is_refused(site: Site, file: Path) -> None:
     )
     with pytest.raises(ArchiveRefusedError, match="cannot be read"):
         site.restore(file)
+
+
+@pytest.mark.parametrize(
+    "manifest", ["[]", "{}", '{"paths": []}', '{"product": "a", "gateway_id": "b", "paths": {}}', '{"product": 1}']
+)
+def test_an_archive_with_another_manifest_is_refused(manifest: str, file: Path) -> None:
+    with tarfile.open(file, "w:gz") as archive:
+        member = tarfile.TarInfo(device_archive.MANIFEST)
+        member.size = len(manifest)
+        archive.addfile(member, io.BytesIO(manifest.encode()))
+    with pytest.raises(ArchiveRefusedError, match="cannot be read"):
+        read_manifest(file)
+
+
+class Said:
+    """A program that has written something."""
+
+    def __init__(self, text: str) -> None:
+        self.pieces = [text.encode(), b""]
+
+    async def send(self, data: bytes) -> None:
+        """Nobody reads it."""
+
+    async def receive(self) -> bytes:
+        return self.pieces.pop(0)
+
+    async def ended(self) -> tuple[int | None, str]:
+        return 0, ""
+
+    def kill(self) -> None:
+        """It has ended."""
+
+
+@pytest.mark.parametrize("line", ["Welcome!", "[1]", "3", "null"])
+def test_a_shell_that_prints_something_by_itself_is_told(line: str, site: Site) -> None:
+    channel = Said(f"{line}\n")
+    with pytest.raises(HostError, match="does its shell print something"):
+        asyncio.run(Device(site.gateway, LocalTransport())._answer(channel, _Stream(channel)))
 
 
 def test_no_file_is_ever_replaced(site: Site, file: Path) -> None:
