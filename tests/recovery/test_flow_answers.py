@@ -153,6 +153,16 @@ def test_a_broken_dump_gives_way_to_the_one_before(tmp_path: Path, text: str) ->
     assert [str(broken) in said for said in found.rejected] == [True]
 
 
+def test_a_dump_is_never_rotated_away_as_it_is_written(tmp_path: Path) -> None:
+    """BKP-015: on a machine whose clock was wrong, the others have dates from the future."""
+    for year in (2098, 2099):
+        (tmp_path / f"backup_{year}0101.volumes").write_text(GOOD)
+    dump = Dump(parse(GOOD).objects, {"taken": "2027-01-15T08:00:00+00:00"})
+    written = DumpFolder(tmp_path, keep=1).write(dump, 1_800_000_000)
+    assert read(written).of("PersistentVolume")
+    assert sorted(path.name for path in tmp_path.glob("*.volumes")) == [written.name, "backup_20990101.volumes"]
+
+
 def test_a_sum_that_cannot_be_read_is_no_traceback(tmp_path: Path) -> None:
     dump = tmp_path / "backup_20260101.volumes"
     dump.write_text(GOOD)

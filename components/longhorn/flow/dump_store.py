@@ -73,7 +73,7 @@ class DumpFolder:
         self._put(target.with_name(target.name + _INDEX), json.dumps(index, indent=1) + "\n")
         self._put(target, text)
         read(target)
-        self._rotate(now)
+        self._rotate(now, fresh=target)
         return target
 
     def listed(self) -> list[Kept]:
@@ -103,14 +103,15 @@ class DumpFolder:
                 return dump
         return None
 
-    def _rotate(self, now: float) -> None:
+    def _rotate(self, now: float, *, fresh: Path) -> None:
+        """Remove older good dumps than the newest; never ``fresh``, which dates from the future may make the oldest."""
         good = 0
         for item in self.listed():
             try:
                 good += verify(read(item.path), now).good
             except DumpError:
                 continue  # a bad one is left for a person to look at; it is no copy of anything
-            if good > self.keep:
+            if good > self.keep and item.path != fresh:
                 for suffix in ("", _SUM, _INDEX):
                     item.path.with_name(item.path.name + suffix).unlink(missing_ok=True)
 
