@@ -14,7 +14,7 @@ from components.longhorn.flow.facts import observe
 from components.longhorn.flow.interfaces import Ref
 from components.longhorn.flow.marks import REPLICAS, TICKET
 from components.longhorn.flow.report import Outcome
-from components.longhorn.flow.steps import Act, Delete, Step, Stop, Wait
+from components.longhorn.flow.steps import Act, Delete, Patch, Step, Stop, Wait
 from components.longhorn.flow.volumes import VolumeInput
 from tests.support.fake_longhorn import NAMESPACE
 from tests.support.recovery_site import FILES, PV, Site, make_site, volume
@@ -149,6 +149,26 @@ def test_how_little_is_empty_is_the_site_s_to_say(size: int, empty: bool, fast_p
         assert isinstance(step.action, Delete)
     else:
         assert stopped(step) == "claim-elsewhere"
+
+
+def test_a_volume_that_seems_empty_outlives_its_claim(fast_path: Path) -> None:
+    """LHR-146: with a class that deletes, the few rows that may be in it would go with the claim (INV-008)."""
+    big = volume(size_bytes=str(1 << 30), size_human="1Gi")
+    site = quiet(fast_path, big)
+    site.put(CLAIM, {"spec": {"volumeName": "pvc-new"}, "status": {"phase": "Bound"}})
+    site.put(Ref("PersistentVolume", PV), pv_manifest(big, site.settings, None) | {"status": {"phase": "Available"}})
+    site.put(VOLUME, {"spec": {}})
+    site.clock.time_now += 60
+    site.put(Ref("longhorn.Volume", "pvc-new", NAMESPACE), {"spec": {}, "status": {"actualSize": 1 << 20}})
+    other = Ref("PersistentVolume", "pvc-new")
+    site.put(other, {"spec": {"persistentVolumeReclaimPolicy": "Delete"}})
+    step = decide_bind(seen(site), big, site.settings)
+    assert isinstance(step, Act)
+    assert step.action == Patch(other, {"spec": {"persistentVolumeReclaimPolicy": "Retain"}})
+    site.cluster.objects[other]["spec"]["persistentVolumeReclaimPolicy"] = "Retain"
+    step = decide_bind(seen(site), big, site.settings)
+    assert isinstance(step, Act)
+    assert isinstance(step.action, Delete)
 
 
 @pytest.mark.parametrize("keeps", [True, False])

@@ -97,6 +97,11 @@ def _wrong_claim(
     stopped = scale_down(facts, volume, settings)
     if stopped is not None:
         return stopped
+    other = facts.pv_elsewhere
+    if other is not None and deep(other, "spec", "persistentVolumeReclaimPolicy") != "Retain":
+        # A few rows may be in it all the same, and they would go with the claim.
+        kept = Ref("PersistentVolume", bound_to)
+        return Act(f"set {kept} to Retain", Patch(kept, {"spec": {"persistentVolumeReclaimPolicy": "Retain"}}))
     what = f"delete {ref}, which is {f'bound to the empty {bound_to}' if bound_to else 'not bound'}"
     return Act(what, Delete(ref, uid(claim)), destructive=True)
 

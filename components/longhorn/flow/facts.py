@@ -46,6 +46,8 @@ class ClusterFacts:
     """The ArgoCD Application that would undo a change of the workload."""
     bound_elsewhere: Document | None
     """The Longhorn Volume to which the claim is bound when that is another one."""
+    pv_elsewhere: Document | None = None
+    """The PersistentVolume between the two."""
     awaited: tuple[str, ...] = ()
     """Workloads that must be ready before this one starts, and are not (VAR-008)."""
     held_back: tuple[str, ...] = ()
@@ -80,6 +82,7 @@ def observe(cluster: Cluster, volume: VolumeInput, settings: FlowSettings) -> Cl
         bound_elsewhere=(
             cluster.get(Ref("longhorn.Volume", bound_to, longhorn)) if bound_to not in {"", pv_name} else None
         ),
+        pv_elsewhere=cluster.get(Ref("PersistentVolume", bound_to)) if bound_to not in {"", pv_name} else None,
         awaited=tuple(str(other) for other in volume.scale_up_after if not ready_replicas(_read(cluster, other))),
         held_back=tuple(_held_back(cluster, workload)) if mark_of(application, SELF_HEAL) else (),
     )
