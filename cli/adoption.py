@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -73,7 +74,9 @@ class _ImportFile(BaseModel):
 
 def adopt(stack: Stack, section: str, file: Path, *, as_json: bool, report: Report) -> int:
     """Compare, print, and write the import file if anything is equal. Raises InputError, CommandError."""
-    ready = lifecycle.prepare(stack, report)
+    if file.is_dir() or not os.access(file.parent, os.W_OK | os.X_OK):
+        raise InputError(f"--file {file}: no file can be written there; name one in a folder that is yours")
+    ready = lifecycle.prepare(stack, report, only=section)
     patterns = [pattern for pattern in ready.targets(section) if pattern != "--target"]
     with _scratch(ready.session) as scratch:
         search = _Search(scratch, _export(ready.session), patterns, lambda: VaultClient.of(scratch, ready.settings))
@@ -130,6 +133,8 @@ class _Search:
 
     def compare(self) -> list[Comparison]:
         owned = state_edit.resources(self.state).keys()
+        if owned:
+            state_edit.store(self.scratch, self.state)
         # Each round knows more: what depends on an object can be looked up once that object was found.
         while True:
             plans, differences = self._preview()

@@ -96,6 +96,13 @@ def test_what_is_equal_is_taken_over_without_a_write(grown: Project, sandbox: En
     grown.factory("preview", "--stack", STACK, "--expect-no-changes")
 
 
+def test_what_a_stack_lacks_beside_all_it_has_is_compared_too(grown: Project, tmp_path: Path) -> None:
+    """Its providers exist already, and what is taken over belongs to them."""
+    quota = next(urn for urn in grown.resources(STACK) if urn.endswith("ResourceQuota::ledger"))
+    grown.pulumi(STACK, "state", "delete", quota, "--yes", "--stack", STACK)
+    assert adopt(grown, tmp_path / "adopt.json") == {"kubernetes:core/v1:ResourceQuota::ledger": ("equal",)}
+
+
 def test_the_editor_keeps_its_password(sandbox: Endpoints, grown: Project) -> None:
     assert grown.resources(STACK), "the stack was brought up"
     with connect(sandbox, by_hand.APP, Login("ledger_edit", by_hand.EDITOR_PASSWORD, "")) as connection:

@@ -131,6 +131,22 @@ def test_a_section_that_is_none_is_no_problem_of_the_file(factory: CommandLine, 
     assert outcome.err.startswith(f"factory: {section!r}: no such section. ")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nope"], "'nope': no such section"),
+        (["apps.webapp", "--file", "."], "--file .: no file can be written there"),
+        (["apps.webapp", "--file", "no-folder/adopt.json"], "--file no-folder/adopt.json: no file can be written"),
+    ],
+)
+def test_an_adoption_is_refused_before_anything_starts(factory: CommandLine, arguments: list[str], said: str) -> None:
+    shutil.copy(ROOT / "Pulumi.sandbox.yaml", factory.root)
+    shutil.copy(ROOT / "Pulumi.lab.yaml", factory.root)
+    outcome = factory("adopt", *arguments)
+    assert (outcome.status, outcome.out) == (2, "")
+    assert outcome.err.startswith(f"factory: {said}")
+
+
 def test_an_empty_stack_is_not_the_sandbox(factory: CommandLine) -> None:
     (factory.root / "Pulumi.sandbox.yaml").touch()
     outcome = factory("status", "--stack", "")
