@@ -9,7 +9,7 @@ from typing import Annotated, Final, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from ..host.args_values import AbsolutePath, ItemName, SystemName
+from ..host.args_values import ItemName, SystemName
 from ..host.checks import HostCheck
 from ..host.remote_host import RemoteHost, Sudo
 from ..model import DnsLabel, HostName, Model, Seconds, about
@@ -19,6 +19,7 @@ from .args_containers import ContainerArgs, FrontendArgs, HostServiceArgs
 from .args_edge import AdguardArgs, Keeper, LocalCaArgs, NginxArgs, TraefikArgs
 from .args_network import DeviceSegmentArgs, LanArgs, MdnsArgs
 from .args_storage import StorageArgs
+from .args_values import PlainPath
 
 __all__ = ["EDGE_CONTAINERS", "LOGIN_SECRETS", "CM5GatewayArgs", "is_placeholder"]
 
@@ -76,7 +77,7 @@ class CM5GatewayArgs(Model):
         description="Public name, where the file on the device says none.",
         json_schema_extra=about("CM5-45, CM5-171, CM5-207"),
     )
-    domain_file: AbsolutePath | None = Field(
+    domain_file: PlainPath | None = Field(
         default=None,
         description="File on the device whose content wins. Default: `domain.txt` in the user's home.",
         json_schema_extra=about("CM5-53"),
@@ -86,15 +87,13 @@ class CM5GatewayArgs(Model):
         description="System user that owns the data. Default: the product's name.",
         json_schema_extra=about("CM5-50, CM5-169"),
     )
-    data_dir: AbsolutePath = Field(
-        default="/opt/data", description="Application data.", json_schema_extra=about("CM5-51")
-    )
-    config_dir: AbsolutePath | None = Field(
+    data_dir: PlainPath = Field(default="/opt/data", description="Application data.", json_schema_extra=about("CM5-51"))
+    config_dir: PlainPath | None = Field(
         default=None,
         description="Configuration of the containers. Default: `config` in the data.",
         json_schema_extra=about("CM5-52"),
     )
-    install_dir: AbsolutePath | None = Field(
+    install_dir: PlainPath | None = Field(
         default=None,
         description="Directory for sources, with `backend` and `frontend`. Default: `/opt/<product>`.",
         json_schema_extra=about("CM5-56, CM5-104"),

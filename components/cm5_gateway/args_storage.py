@@ -4,8 +4,8 @@ from typing import Annotated, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from ..host.args_values import AbsolutePath
 from ..model import Model, about
+from .args_values import PlainPath
 
 __all__ = ["StorageArgs"]
 
@@ -25,7 +25,7 @@ class StorageArgs(Model):
         description="Label of the file system. Default: `<product>-data`.",
         json_schema_extra=about("CM5-144"),
     )
-    mount: AbsolutePath = Field(
+    mount: PlainPath = Field(
         default="/mnt/nvme", description="Where it is mounted.", json_schema_extra=about("CM5-43, CM5-145")
     )
     bind_mounts: bool = Field(

@@ -5,7 +5,9 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, StringConstraints
 
-__all__ = ["EnvName", "Ipv4", "LeaseTime", "MacAddress", "RelativePath", "SecretName", "ipv4_network"]
+from ..host.args_values import AbsolutePath
+
+__all__ = ["EnvName", "Ipv4", "LeaseTime", "MacAddress", "PlainPath", "RelativePath", "SecretName", "ipv4_network"]
 
 _MULTICAST: Final = 1
 
@@ -53,6 +55,9 @@ SecretName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$
 
 EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 """Name of an environment variable."""
+
+PlainPath = Annotated[AbsolutePath, StringConstraints(pattern=r"^/[A-Za-z0-9._/-]+$")]
+"""A directory that units, shells and lists of paths name: blanks, ``%`` and ``$`` would mean something else there."""
 
 RelativePath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._/-]+$"), AfterValidator(_below)]
 """Path of a file below a directory of ours."""

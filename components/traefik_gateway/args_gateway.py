@@ -18,6 +18,8 @@ PLUGIN_MODULE: Final = "github.com/NX211/traefik-proxmox-provider"
 _MOVING: Final = frozenset({"", "latest", "edge", "nightly"})
 _OWN_ENTRY_POINTS: Final = ("web", "websecure", "traefik")
 
+PlainPath = Annotated[AbsolutePath, StringConstraints(pattern=r"^/[A-Za-z0-9._/-]+$")]
+"""A directory that a unit names: blanks and ``%`` would mean something else there."""
 Email = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$")]
 HttpsUrl = Annotated[HttpUrl, StringConstraints(pattern=r"^https://")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -123,7 +125,7 @@ class TraefikGatewayArgs(Model):
     release: ReleaseArgs | None = Field(
         default=None, description="Release, for `systemd`.", json_schema_extra=about("TPX-187")
     )
-    directory: AbsolutePath = Field(
+    directory: PlainPath = Field(
         default="/opt/traefik-gateway",
         description="Directory on the machine with everything that belongs to it.",
         json_schema_extra=about("TPX-182"),

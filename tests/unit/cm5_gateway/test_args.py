@@ -21,6 +21,14 @@ def refusal(**changes: Any) -> str:
     return str(refused.value)
 
 
+@pytest.mark.parametrize("path", ["/opt/a b", "/opt/a\nExecStart=/x", "/opt/%h", "/opt/$HOME", '/opt/"a"', "/opt/é"])
+def test_a_directory_that_units_and_shells_would_misread_is_refused(path: str) -> None:
+    """CM5-254: it would end a line, a word or a quotation of what is made of it."""
+    for key in ("data_dir", "config_dir", "install_dir", "domain_file"):
+        assert f"{key}\n" in refusal(**{key: path})
+    assert "storage.mount\n" in refusal(storage={"mount": path})
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

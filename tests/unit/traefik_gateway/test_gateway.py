@@ -205,6 +205,12 @@ def test_an_authority_of_the_house(runtime: str, home: str) -> None:
         assert "./acme-ca.pem:/etc/traefik/acme-ca.pem:ro" in service["volumes"]
 
 
+@pytest.mark.parametrize("path", ["/opt/a b", "/opt/a\nExecStart=/x", "/opt/%h", "/opt/$HOME"])
+def test_a_directory_that_a_unit_would_misread_is_refused(path: str) -> None:
+    with pytest.raises(ValidationError, match="directory"):
+        gateway(directory=path)
+
+
 def test_a_digest_is_a_version() -> None:
     assert gateway(image=f"traefik@sha256:{'a' * 64}").image.startswith("traefik@")
 
