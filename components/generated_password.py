@@ -3,30 +3,24 @@
 The class of the provider is a public name: it stands in people's state as ``<package>.generated_password``.
 """
 
-import base64
-import hashlib
-import hmac
 import secrets
 import string
-import unicodedata
 from typing import Any, Final
 
 import pulumi
 from pulumi import dynamic
+
+from .scram import SALT_BYTES, scram_verifier
 
 __all__ = [
     "SPECIAL_CHARACTERS",
     "GeneratedPassword",
     "GeneratedPasswordProvider",
     "generate",
-    "scram_verifier",
-    "stable_salt",
 ]
 
 SPECIAL_CHARACTERS: Final = "-:!+<>"
 """The special characters a password may hold (PG-10)."""
-_SCRAM_ITERATIONS: Final = 4096
-_SALT_BYTES: Final = 16
 
 
 def generate(length: int, special: str = SPECIAL_CHARACTERS) -> str:
@@ -41,25 +35,6 @@ def generate(length: int, special: str = SPECIAL_CHARACTERS) -> str:
     return "".join(drawn)
 
 
-def stable_salt(role: str) -> bytes:
-    """Salt the password of ``role`` the same in every run: a verifier that changed would show as a difference."""
-    return hashlib.sha256(f"factory:{role}".encode()).digest()[:_SALT_BYTES]
-
-
-def scram_verifier(password: str, salt: bytes) -> str:
-    """Hash a password as PostgreSQL stores it (RFC 5802), so that no statement ever carries the password.
-
-    What is not ASCII is normalised as SASLprep does; what that would refuse is used as it is, as libpq does.
-    """
-    prepared = password if password.isascii() else unicodedata.normalize("NFKC", password)
-    salted = hashlib.pbkdf2_hmac("sha256", prepared.encode(), salt, _SCRAM_ITERATIONS)
-    client_key = hmac.digest(salted, b"Client Key", "sha256")
-    stored_key = hashlib.sha256(client_key).digest()
-    server_key = hmac.digest(salted, b"Server Key", "sha256")
-    parts = (base64.b64encode(part).decode() for part in (salt, stored_key, server_key))
-    return "SCRAM-SHA-256${}:{}${}:{}".format(_SCRAM_ITERATIONS, *parts)
-
-
 class GeneratedPasswordProvider(dynamic.ResourceProvider):
     """Draws once, then keeps; a change of an input draws again."""
 
@@ -71,7 +46,7 @@ class GeneratedPasswordProvider(dynamic.ResourceProvider):
         outputs = {
             **props,
             "value": value,
-            "verifier": scram_verifier(value, secrets.token_bytes(_SALT_BYTES)),
+            "verifier": scram_verifier(value, secrets.token_bytes(SALT_BYTES)),
         }
         return dynamic.CreateResult(id_=secrets.token_hex(8), outs=outputs)
 

@@ -15,6 +15,8 @@ CONNECT_SECONDS: Final = "10"
 
 BACKUP_SCRIPT: Final = """
 set -eu
+# A shell's own would lead to another server, or log in as somebody else.
+unset PGHOSTADDR PGSERVICE PGSERVICEFILE PGOPTIONS PGPASSFILE
 umask 077
 mkdir -p "$BACKUP_DIRECTORY"
 file="$BACKUP_DIRECTORY/$PGDATABASE-$(date -u +%Y%m%dT%H%M%SZ).dump"

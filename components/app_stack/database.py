@@ -3,8 +3,9 @@
 import pulumi
 import pulumi_postgresql as postgresql
 
-from ..generated_password import GeneratedPassword, scram_verifier, stable_salt
+from ..generated_password import GeneratedPassword
 from ..options import child_options
+from ..scram import scram_verifier, stable_salt
 from ..services.postgres.pooler_access import PoolerAccess
 from .app import App
 from .args import AppStackArgs

@@ -1,7 +1,8 @@
 """POL-15: a Vault policy reaches no further than it reads, and a JWT role is bound to one repository.
 
 A `*` stands only at the end and right behind a `/`: `app*` would also open the secrets of `application` (VAULT-72). No
-policy has `sudo`. A role checks the token's audience and claims, for any identity of the forge has a token (VAULT-71).
+segment is `+`, which any application fits. No policy has `sudo`. A role checks the token's audience and claims, for any
+identity of the forge has a token (VAULT-71).
 """
 
 import json
@@ -20,6 +21,7 @@ _COMMENT = re.compile(r"(?m)^\s*(?:#|//).*$")
 _HCL_PATH = re.compile(r'\bpath"?\s*"([^"]*)"\s*\{')
 _SUDO = re.compile(r'"sudo"')
 _NARROW = re.compile(r"[^*]+|[^*]*[^*/]/\*")
+_ANY_SEGMENT = "+"
 
 
 def _applies(resource: ResourceView, facts: Facts) -> bool:
@@ -44,11 +46,11 @@ def _check_policy(text: str) -> Iterator[Violation]:
     if not paths:
         yield Violation(where, "no path can be read from it", "Write path blocks in Vault's policy language.")
     for path in paths:
-        if not _NARROW.fullmatch(path):
+        if not _NARROW.fullmatch(path) or _ANY_SEGMENT in path.split("/"):
             yield Violation(
                 where,
                 f"path {path!r} reaches further than it reads",
-                "Let a * stand only at the end and right behind a /, below a named path.",
+                "Name each segment; let a * stand only at the end and right behind a /, below a named path.",
             )
     if _SUDO.search(text):
         yield Violation(where, "it grants sudo", "Name the capabilities which are needed, without sudo.")

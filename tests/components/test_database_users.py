@@ -16,7 +16,8 @@ import pytest
 
 from components.app_stack.backup import BACKUP_SCRIPT
 from components.app_stack.render_sql import creation_statements, revocation_statements
-from components.generated_password import generate, scram_verifier
+from components.generated_password import generate
+from components.scram import scram_verifier
 from components.services.postgres.render import identifier, literal, lookup_body
 from tests.support.postgres_server import PostgresServer, postgres_server
 
@@ -277,6 +278,11 @@ def test_the_editor_backs_its_database_up(webapp: Database, tmp_path: Path) -> N
     assert (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777) == (0o600, 0o700)
     listed = subprocess.run([PROGRAMS / "pg_restore", "--list", file], capture_output=True, text=True, check=True)
     assert "TABLE DATA public worth_keeping" in listed.stdout
+
+
+def test_no_variable_of_the_shell_leads_a_backup_to_another_server(webapp: Database, tmp_path: Path) -> None:  # APP-39
+    taken = dump(webapp, tmp_path, webapp.password, PGHOSTADDR="127.0.0.2", PGSERVICE="other", PGOPTIONS="-c no=such")
+    assert (taken.returncode, taken.stderr) == (0, "")
 
 
 def test_a_failed_backup_leaves_no_file_and_fails(webapp: Database, tmp_path: Path) -> None:  # APP-39

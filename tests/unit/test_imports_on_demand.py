@@ -80,7 +80,7 @@ def test_an_absent_section_needs_no_sdk(absent: list[str], needed: set[str]) -> 
         ("import toolchain.language_host.host", {"asyncio", "grpc"}),
         ("import toolchain.plugins.kit", {"asyncio", "grpc"}),
         ("import toolchain.plugins.kubernetes.provider", {"asyncio", "grpc", "httpx", "pydantic", "rich"}),
-        ("import toolchain.plugins.postgresql.provider", {"asyncio", "grpc", "psycopg"}),
+        ("import toolchain.plugins.postgresql.provider", {"asyncio", "components", "grpc", "psycopg"}),
     ],
 )
 def test_a_process_of_a_run_imports_no_more_than_it_needs(source: str, needed: set[str]) -> None:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.generated_password import SPECIAL_CHARACTERS, GeneratedPasswordProvider, generate, scram_verifier
+from components.generated_password import SPECIAL_CHARACTERS, GeneratedPasswordProvider, generate
 
 
 @given(length=st.integers(min_value=4, max_value=128))
@@ -31,21 +27,6 @@ def test_no_password_comes_twice() -> None:
 def test_a_length_that_cannot_hold_every_kind_is_refused() -> None:
     with pytest.raises(ValueError, match="3 characters cannot hold"):
         generate(3)
-
-
-def test_verifier_against_the_example_of_rfc_7677() -> None:
-    salt = "W22ZaJ0SNY7soEsUEjb6gQ=="
-    nonce = "rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0"
-    exchange = f"n=user,r=rOprNGfwEbeRWgbNEkqO,r={nonce},s={salt},i=4096,c=biws,r={nonce}"
-    kind, prefix, keys = scram_verifier("pencil", base64.b64decode(salt)).split("$")
-    assert (kind, prefix) == ("SCRAM-SHA-256", f"4096:{salt}")
-    stored_key, server_key = (base64.b64decode(key) for key in keys.split(":"))
-    signature = hmac.digest(server_key, exchange.encode(), "sha256")
-    assert base64.b64encode(signature) == b"6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="
-    proof = base64.b64decode("dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=")
-    client_signature = hmac.digest(stored_key, exchange.encode(), "sha256")
-    client_key = bytes(left ^ right for left, right in zip(proof, client_signature, strict=True))
-    assert hashlib.sha256(client_key).digest() == stored_key
 
 
 def test_create_keeps_the_inputs_and_adds_a_password() -> None:

@@ -63,6 +63,12 @@ def test_maintenance_leaves_replicas_to_the_person() -> None:  # ARGO-26, APPG-G
     assert spec["ignoreDifferences"] == [{"group": "apps", "kind": "Deployment", "jsonPointers": ["/spec/replicas"]}]
 
 
+def test_an_autoscaler_keeps_the_replicas_it_chose() -> None:  # ARGO-25
+    spec = application(app(workload={"autoscaling": {"max_replicas": 2}}))["spec"]
+    assert spec["ignoreDifferences"] == [{"group": "apps", "kind": "Deployment", "jsonPointers": ["/spec/replicas"]}]
+    assert "ignoreDifferences" not in application(app())["spec"]
+
+
 def test_image_updater() -> None:  # ARGO-09
     metadata = application(app(image={"auto_update": True}, argo={"annotations": {"note": "mine"}}))["metadata"]
     assert metadata["annotations"] == {
