@@ -12,6 +12,7 @@ from sandbox import Endpoints
 from tests.engine.application.conftest import APP, OTHER, PLAIN, STACK, Site
 from tests.support.identities import VaultIdentity, connect, short_lived_login, superuser, workload
 from tests.support.project import preview_steps
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.engine
 
@@ -58,9 +59,9 @@ def maimed_editor(site: Site) -> VaultIdentity:
     with superuser(site.endpoints) as connection:
         connection.execute(f"ALTER ROLE {APP}_edit NOCREATEROLE")
     assert pod.request("GET", f"postgres/creds/{APP}").is_server_error
-    logged = (site.project.state / "logs" / "postgres.log").read_text("utf-8")
-    statements = [line for line in logged.splitlines() if 'CREATE ROLE "v-' in line]
-    assert statements
+    log = site.project.state / "logs" / "postgres.log"
+    # The supervisor writes the log, which is not at once.
+    statements = until(lambda: [line for line in log.read_text("utf-8").splitlines() if 'CREATE ROLE "v-' in line])
     assert all("PASSWORD 'SCRAM-SHA-256$" in line for line in statements)
     return pod
 

@@ -20,6 +20,7 @@ from tests.support.project import Project
 pytestmark = pytest.mark.engine
 
 KILLS_PER_CHAIN = 5
+ENDED = "ended by itself"
 
 
 def test_killed_runs_are_healed_by_the_next(
@@ -56,7 +57,8 @@ def _kill(project: Project, dice: random.Random, log: Path, command: str, operat
     for number in range(KILLS_PER_CHAIN):
         own_log = log.with_suffix(f".{number}.log")
         killed = kill_at_random_point(project, dice, own_log, *arguments, operations=max(1, operations // (number + 1)))
-        story.append(f"{number}: {killed or 'ended by itself'} ({own_log})")
+        story.append(f"{number}: {killed or ENDED} ({own_log})")
+    assert not all(ENDED in line for line in story), "nothing was killed, so nothing was healed"
     return story
 
 
