@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -154,4 +155,12 @@ def test_two_runs_never_work_on_one_volume(fast_path: Path) -> None:
     with site.world().journal(site.volumes[0].key).alone(), pytest.raises(PreflightError, match="another run"):
         site.run()
     assert site.cluster.mutations == []
+    assert sources(site) == f"node1:{OLD}"
+
+
+def test_the_copy_is_enough_when_the_original_has_gone(fast_path: Path) -> None:
+    """INV-003: the copy was proven, and may be the last one."""
+    site = make_site(fast_path)
+    stopped_before_the_volume(site)
+    shutil.rmtree(site.replicas / OLD)
     assert sources(site) == f"node1:{OLD}"

@@ -83,7 +83,9 @@ def backup(source: Path, target: Path, *, method: str = "extents", progress: Pro
         # It would have no name without having been complete: what is there now is no copy any more.
         raise
     except FileNotFoundError:
-        pass
+        pass  # only now is the original needed: a proven copy may be the last one (INV-003)
+    if not (source / "volume.meta").is_file():
+        raise BadInputError("source", f"{source} is no replica directory: it has no volume.meta")
     partial = target.with_name(target.name + _PARTIAL)
     if partial.exists():
         shutil.rmtree(partial)
@@ -166,8 +168,6 @@ def _refuse_bad_input(source: Path, target: Path, method: str) -> None:
             "method",
             f"method {method!r}: only {' and '.join(_METHODS)} keep what each layer owns; cp, rsync, scp and dd do not",
         )
-    if not (source / "volume.meta").is_file():
-        raise BadInputError("source", f"{source} is no replica directory: it has no volume.meta")
     if source in target.parents or source == target or target.parent == source.parent:
         raise BadInputError("target", f"{target} lies among the replicas: nothing is ever written there (INV-001)")
 
