@@ -98,9 +98,12 @@ def test_what_is_equal_is_taken_over_without_a_write(grown: Project, sandbox: En
 
 def test_what_a_stack_lacks_beside_all_it_has_is_compared_too(grown: Project, tmp_path: Path) -> None:
     """Its providers exist already, and what is taken over belongs to them."""
-    quota = next(urn for urn in grown.resources(STACK) if urn.endswith("ResourceQuota::ledger"))
-    grown.pulumi(STACK, "state", "delete", quota, "--yes", "--stack", STACK)
-    assert adopt(grown, tmp_path / "adopt.json") == {"kubernetes:core/v1:ResourceQuota::ledger": ("equal",)}
+    application = next(urn for urn in grown.resources(STACK) if urn.endswith(":Application::ledger"))
+    grown.pulumi(STACK, "state", "delete", application, "--yes", "--stack", STACK)
+    file = tmp_path / "adopt.json"
+    assert adopt(grown, file) == {"kubernetes:argoproj.io/v1alpha1:Application::ledger": ("equal",)}
+    grown.factory("up", "--stack", STACK, "--adopt", str(file))
+    assert application in grown.resources(STACK)
 
 
 def test_the_editor_keeps_its_password(sandbox: Endpoints, grown: Project) -> None:
