@@ -38,6 +38,11 @@ def test_a_secret_is_shown_as_it_was_given(texts: dict[str, str], plain: dict[st
     assert m.with_string_data(m.manifest(wanted), wanted) == wanted
 
 
+def test_what_was_given_as_texts_before_stays_as_it_was() -> None:
+    given = SECRET | {"stringData": {"a": "old", "gone": "1"}}
+    assert m.with_string_data(given, SECRET | {"stringData": {"a": "new"}}) == given
+
+
 def test_bytes_which_are_no_text_stay_in_the_data() -> None:
     binary = base64.b64encode(b"\xff\xfe").decode()
     assert m.with_string_data(SECRET | {"data": {"a": binary}}, {"stringData": {"a": "1"}}) == SECRET | {

@@ -77,7 +77,8 @@ def with_string_data(seen: Object, wanted: Properties) -> Properties:
     data = dict(seen.get("data", {}))
     texts = {key: text for key in keys if (text := _text(data.get(key))) is not None}
     rest = {key: value for key, value in data.items() if key not in texts}
-    result = {key: value for key, value in seen.items() if key != "data"} | {"stringData": texts}
+    result = {key: value for key, value in seen.items() if key != "data"}
+    result |= {"stringData": {**seen.get("stringData", {}), **texts}}
     return result | ({"data": rest} if rest or "data" in wanted else {})
 
 
