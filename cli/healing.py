@@ -31,6 +31,8 @@ from sandbox.processes import ProcessId
 from toolchain.paths import state_dir
 
 RUN_VARIABLE = "FACTORY_RUN"
+_CHANGES = ".changes"
+_PLAN = "plan"
 _IN_TWO_STEPS = "vault:jwt/authBackend:AuthBackend"
 """Mounted, then configured: between the two its provider calls it missing, and Vault refuses to mount it again."""
 
@@ -60,17 +62,30 @@ def new_mark() -> str:
 
 
 @contextlib.contextmanager
-def marked(stack: str, mark: str) -> Iterator[dict[str, str]]:
-    """Note a run, give the environment variable that its processes carry, and leave none of them behind."""
+def marked(stack: str, mark: str) -> Iterator[tuple[dict[str, str], Path]]:
+    """Note a run, and leave nothing of it behind.
+
+    Gives the environment variable that its processes carry, and a file in which they may tell what they change.
+    """
     run = Run(mark=mark, owner=processes.myself())
     file = _runs(stack) / f"{run.mark}.json"
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     file.write_text(run.model_dump_json(), "utf-8")
     try:
-        yield {RUN_VARIABLE: run.mark}
+        yield {RUN_VARIABLE: run.mark}, file.with_suffix(_CHANGES)
     finally:
         # Usually there are none; an engine that was killed alone leaves its plugins.
         processes.end(run.processes)
+        _forget(file)
+
+
+@contextlib.contextmanager
+def planned(stack: str) -> Iterator[Path]:
+    """Give the file for the plan of the one run that changes the stack; it is gone after it."""
+    file = _runs(stack) / _PLAN
+    try:
+        yield file
+    finally:
         file.unlink(missing_ok=True)
 
 
@@ -81,6 +96,7 @@ def clear_dead_run(session: Session, report: Report) -> None:
     """
     stack = session.stack.name
     _end_dead_runs(stack, report)
+    (_runs(stack) / _PLAN).unlink(missing_ok=True)
     if backend := file_backend(session):
         _clear_locks(_locks(backend, stack), stack, report)
         for cut_off in (backend / ".pulumi" / "stacks" / PROJECT).glob(f"{stack}.*.tmp"):
@@ -147,19 +163,24 @@ def _runs(stack: str) -> Path:
     return state_dir() / "runs" / stack
 
 
+def _forget(note: Path) -> None:
+    note.with_suffix(_CHANGES).unlink(missing_ok=True)
+    note.unlink(missing_ok=True)
+
+
 def _end_dead_runs(stack: str, report: Report) -> None:
     for file in sorted(_runs(stack).glob("*.json")):
         try:
             run = Run.model_validate_json(file.read_bytes())
         except (OSError, ValidationError):
-            file.unlink(missing_ok=True)  # its run had not begun
+            _forget(file)  # its run had not begun
             continue
         if run.alive:
             continue
         if left_over := run.processes:
             report(f"ending {len(left_over)} processes that a killed run left behind")
             processes.end(left_over)
-        file.unlink(missing_ok=True)
+        _forget(file)
 
 
 def _clear_locks(folder: Path, stack: str, report: Report) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,17 +21,15 @@ _PORTS = range(1, 65536)
 
 
 @contextmanager
-def shown_changes(arguments: Sequence[str]) -> Iterator[dict[str, str]]:
-    """Give the variable that the provider plugin of an engine run reads; at its end, print a line for each role.
+def shown_changes(arguments: Sequence[str], file: Path) -> Iterator[dict[str, str]]:
+    """Give the variable that names the file to the provider plugin of an engine run; then print a line for each role.
 
     Nothing is printed where no host changes, nor where the result is JSON.
     """
-    with tempfile.TemporaryDirectory(prefix="factory-hosts-") as folder:
-        file = Path(folder, "changes")
-        yield {REPORT_VARIABLE: str(file)}
-        if file.exists() and not {"--json", "-j"} & set(arguments):
-            for line in table(_read(file)):
-                typer.echo(line)
+    yield {REPORT_VARIABLE: str(file)}
+    if file.exists() and not {"--json", "-j"} & set(arguments):
+        for line in table(_read(file)):
+            typer.echo(line)
 
 
 def scan(address: str, port: int | None) -> None:

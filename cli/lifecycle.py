@@ -7,12 +7,10 @@ import json
 import os
 import signal
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
-from pathlib import Path
 
 from cli import database_logins, engine, healing, plugin_set, state_copies, state_edit
 from cli.configuration import refused, settings_of
@@ -66,7 +64,6 @@ def up(
     """Bring a stack up. A sandbox is changed at once; production shows a plan, asks, and applies exactly that plan."""
     with (
         forks(stack) as first,
-        tempfile.TemporaryDirectory(prefix="factory-plan-") as folder,
         changing(stack, report, creating=True, only=only, adopted=adopted) as ready,
     ):
         refuse_before_foundations(ready.resources, stack.name, ready.settings, only)
@@ -77,16 +74,16 @@ def up(
         if stack.sandbox:
             ready.end_logins(removed, forwarded, report)
             return _run(ready.session, apply, first, report)
-        plan = str(Path(folder, "plan.json"))
-        status = _run(ready.session, ["preview", "--save-plan", plan, *arguments], first, report)
-        if status:
-            return status
-        if not yes and not confirmed(stack.name, f"Apply exactly this plan to stack {stack.name!r}?"):
-            report("nothing was changed")
-            return 1
-        ready.end_logins(removed, forwarded, report)
-        with forks(stack) as second:
-            return _run(ready.session, [*apply, "--plan", plan], second, report)
+        with healing.planned(stack.name) as plan:
+            status = _run(ready.session, ["preview", "--save-plan", str(plan), *arguments], first, report)
+            if status:
+                return status
+            if not yes and not confirmed(stack.name, f"Apply exactly this plan to stack {stack.name!r}?"):
+                report("nothing was changed")
+                return 1
+            ready.end_logins(removed, forwarded, report)
+            with forks(stack) as second:
+                return _run(ready.session, [*apply, "--plan", str(plan)], second, report)
 
 
 def preview(stack: Stack, only: str | None, forwarded: Sequence[str], *, report: Report) -> int:
@@ -202,9 +199,9 @@ def _targets(only: str | None, stack: Stack, settings: Settings) -> list[str]:
 def _run(session: Session, arguments: Sequence[str], forked: Forks, report: Report) -> int:
     """Run the engine and return 0 or 1."""
     with (
-        healing.marked(session.stack.name, forked.mark) as mark,
+        healing.marked(session.stack.name, forked.mark) as (mark, changes),
         forked.server,
-        shown_changes(arguments) as hosts,
+        shown_changes(arguments, changes) as hosts,
     ):
         status = engine.run(session, arguments, extra_environment=mark | forked.variables | hosts)
     if status < 0:

@@ -64,6 +64,7 @@ def _kill(project: Project, dice: random.Random, log: Path, command: str, operat
 
 def _assert_whole(project: Project, endpoints: Endpoints, configuration: dict[str, Any], story: list[str]) -> None:
     assert survivors(project.state) == {}, story
+    assert [file.name for file in (project.state / "runs" / STACK).iterdir()] == ["lock"], story
     state = project.state_of(STACK)
     assert not state.get("pending_operations"), story
     urns = Counter(resource["urn"] for resource in state["resources"])

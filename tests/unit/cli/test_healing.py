@@ -171,11 +171,22 @@ def test_a_note_of_a_run_that_never_began_is_forgotten(session: Session, content
 
 
 def test_a_run_leaves_no_process_of_its_own_behind(session: Session) -> None:
-    with healing.marked(STACK, healing.new_mark()) as mark:
+    with healing.marked(STACK, healing.new_mark()) as (mark, changes):
+        changes.touch()
         left = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], env=os.environ | mark)
         assert len(processes.carrying(healing.RUN_VARIABLE, mark[healing.RUN_VARIABLE])) == 1
     assert left.wait(timeout=60) < 0
+    assert list(changes.parent.iterdir()) == []
     assert clear(session) == []
+
+
+def test_what_a_killed_run_wrote_goes_with_its_note(session: Session) -> None:
+    note = remember(session, owner=None)
+    with healing.planned(STACK) as plan:
+        note.with_suffix(".changes").write_text("{}")
+        plan.write_text("{}")
+        clear(session)
+        assert list(note.parent.iterdir()) == []
 
 
 def test_cut_off_notes_and_writes_beside_the_state_go_the_state_stays(session: Session, backend: Path) -> None:

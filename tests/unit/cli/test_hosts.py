@@ -16,31 +16,35 @@ ACTIONS = [{"item": "files:/etc/a", "do": "create"}, {"item": "units:x.service",
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKq4nYQfXgIGs8rBnyJ0J7YkQdEovnz4BpNSbUTqG0JX"
 
 
-def shown(arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def shown(
+    arguments: list[str], file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> list[str]:
     """What is printed at the end of a run whose plugin reports two roles, one of them twice."""
-    with shown_changes(arguments) as variables:
+    with shown_changes(arguments, file) as variables:
         monkeypatch.setenv(REPORT_VARIABLE, variables[REPORT_VARIABLE])
         report(changes("b.example.test", "web", ACTIONS[:1]))
         report(changes("b.example.test", "web", ACTIONS))
         report(changes("a.example.test", "base", []))
-        assert Path(variables[REPORT_VARIABLE]).stat().st_mode & 0o777 == 0o600
+        assert file.stat().st_mode & 0o777 == 0o600
     return capsys.readouterr().out.splitlines()
 
 
 def test_a_run_ends_with_a_line_for_each_role_that_changes(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lines = shown(["preview", "--refresh"], capsys, monkeypatch)
+    lines = shown(["preview", "--refresh"], tmp_path / "changes", capsys, monkeypatch)
     assert [line.split()[:3] for line in lines] == [["host", "role", "files"], ["b.example.test", "web", "1"]]
     assert lines[1].endswith("restart x.service")
 
 
-def test_a_result_in_json_stays_json(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    assert shown(["preview", "--json"], capsys, monkeypatch) == []
+def test_a_result_in_json_stays_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert shown(["preview", "--json"], tmp_path / "changes", capsys, monkeypatch) == []
 
 
-def test_a_run_without_hosts_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    with shown_changes(["up"]):
+def test_a_run_without_hosts_says_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with shown_changes(["up"], tmp_path / "changes"):
         pass
     assert capsys.readouterr().out == ""
 
