@@ -42,7 +42,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-MODULES = {"pyyaml": "yaml"}
+MODULES = {"pyyaml": "yaml", "websocket_client": "websocket"}
 """Distributions whose module has another name."""
 PROVIDER_ONLY = {"pulumi_kubernetes"}
 """The components register this package's types by name; whoever calls them makes its provider."""

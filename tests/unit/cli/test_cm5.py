@@ -80,7 +80,7 @@ def test_an_archive_without_its_digest_is_refused_before_anything(site: CommandL
     file.write_bytes(b"x")
     done = site("cm5", "restore", str(file), "--stack", "site")
     assert done.status == 1
-    assert "without its digest an archive is not put back" in done.err
+    assert "without it an archive is not put back" in done.err
 
 
 def test_a_disk_is_erased_only_where_there_is_one(site: CommandLine) -> None:
