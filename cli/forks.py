@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Final
 
 from cli import healing
 from cli.stack import PROJECT, Stack
 from toolchain import engine_home
 from toolchain.fork_server.owner import fork_server
 
-_HOST_PLUGIN = "toolchain.plugins.factory_host.provider"
-_MODULES = {
-    "apps": ("components.app_stack.component",),
-    "cm5_gateway": ("components.cm5_gateway.component", _HOST_PLUGIN),
-    "hosts": ("components.host.machine", _HOST_PLUGIN),
-    "longhorn": ("components.longhorn.component",),
-    "postgres_foundation": ("components.services.postgres.component",),
-    "traefik_gateway": ("components.traefik_gateway.component", _HOST_PLUGIN),
-    "vault_foundation": ("components.services.vault.component",),
+_KUBERNETES, _POSTGRESQL, _HOST = (
+    f"toolchain.plugins.{name}.provider" for name in ("kubernetes", "postgresql", "factory_host")
+)
+_SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
+    "apps": ("components.app_stack.component", _KUBERNETES, _POSTGRESQL),
+    "cm5_gateway": ("components.cm5_gateway.component", _HOST),
+    "hosts": ("components.host.machine", _HOST),
+    "longhorn": ("components.longhorn.component", _KUBERNETES),
+    "postgres_foundation": ("components.services.postgres.component", _POSTGRESQL),
+    "traefik_gateway": ("components.traefik_gateway.component", _HOST),
+    "vault_foundation": ("components.services.vault.component", _KUBERNETES),
 }
-"""What the program imports for a section, and the one plugin that imports much besides."""
+"""What the program imports for a section, then the plugins that serve it: the engine starts those one by one."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +44,13 @@ class Forks:
 def forks(stack: Stack) -> Iterator[Forks]:
     """Start a fork server for one run of the engine, and end it at the latest when this block is left."""
     mark = healing.new_mark()
-    declared = dict.fromkeys(
-        module for section, modules in _MODULES.items() if f"{PROJECT}:{section}" in stack.config for module in modules
-    )
+    declared = [modules for section, modules in _SECTIONS.items() if f"{PROJECT}:{section}" in stack.config]
+    components = [component for component, *_ in declared]
+    plugins = list(dict.fromkeys(plugin for _, *plugins in declared for plugin in plugins))
     with ExitStack() as server:
         variables: dict[str, str] = {}
         if engine_home.own_host():
-            variables = server.enter_context(fork_server(os.environ | {healing.RUN_VARIABLE: mark}, list(declared)))
+            variables = server.enter_context(
+                fork_server(os.environ | {healing.RUN_VARIABLE: mark}, components, plugins)
+            )
         yield Forks(mark, variables, server)

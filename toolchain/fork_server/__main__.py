@@ -1,4 +1,7 @@
-"""Start the server: ``python -u -m toolchain.fork_server LISTENER MODULE...``, its owner at the input's other end."""
+"""Start the server: ``python -u -m toolchain.fork_server LISTENER MODULE... -- MODULE...``.
+
+Its owner is at the input's other end. A file that somebody asks for waits until the modules before `--` are imported.
+"""
 
 import contextlib
 import gc
@@ -6,33 +9,41 @@ import importlib
 import socket
 import sys
 
-from .server import Server
+from .server import Role, Server
 
 # What at least two of a run's processes need, whatever the stack has in it; what the engine asks for first comes first.
+# Between two of them somebody may be served: so pydantic has a line of its own.
 SHARED = (
     "pulumi",
     "toolchain.language_host.host",
     "pulumi.policy",
     "toolchain.plugins.kit",
+    "pydantic",
     "stacks.settings.program",
 )
 
 
 def main() -> None:
     """Import and serve; in a fork, become what is asked for."""
-    server = Server(socket.socket(fileno=int(sys.argv[1])), sys.stdin.fileno())
+    listener, *modules = sys.argv[1:]
+    server = Server(socket.socket(fileno=int(listener)), sys.stdin.fileno())
     gc.disable()
-    for module in (*SHARED, *sys.argv[2:]):
-        with contextlib.suppress(ImportError):  # whoever needs it says so
-            importlib.import_module(module)
-        gc.freeze()  # a collection in a fork would copy all of it
-        if role := server.serve_between_imports():
+    for module in (*SHARED, *modules):
+        role = server.serve_all_files() if module == "--" else _served_after(module, server)
+        if role is not None:
             break
     else:
         role = server.serve()
     gc.enable()
     if role is not None:
         role.take()
+
+
+def _served_after(module: str, server: Server) -> Role | None:
+    with contextlib.suppress(ImportError):  # whoever needs it says so
+        importlib.import_module(module)
+    gc.freeze()  # a collection in a fork would copy all of it
+    return server.serve_between_imports()
 
 
 if __name__ == "__main__":

@@ -17,10 +17,13 @@ _END_SECONDS = 5
 
 
 @contextmanager
-def fork_server(environment: Mapping[str, str], modules: Sequence[str] = ()) -> Iterator[dict[str, str]]:
+def fork_server(
+    environment: Mapping[str, str], modules: Sequence[str] = (), later: Sequence[str] = ()
+) -> Iterator[dict[str, str]]:
     """Start a server with this environment, give the variable by which clients find it, and end it.
 
-    It imports these modules besides what all need. Its input tells it that this process has ended, however it did.
+    It imports these modules besides what all need, and others after it began to serve files. Its input tells it that
+    this process has ended, however it did.
     """
     name = f"factory-{uuid.uuid4().hex}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
@@ -28,7 +31,7 @@ def fork_server(environment: Mapping[str, str], modules: Sequence[str] = ()) -> 
         listener.bind(f"\0{name}")
         listener.listen()
         server = subprocess.Popen(
-            [sys.executable, "-u", "-m", "toolchain.fork_server", str(listener.fileno()), *modules],
+            [sys.executable, "-u", "-m", "toolchain.fork_server", str(listener.fileno()), *modules, "--", *later],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             env=dict(environment),

@@ -28,9 +28,9 @@ class Role:
         self._files: dict[int, int] = dict(zip(request.files, received, strict=True))
 
     @property
-    def imported(self) -> bool:
-        """Whether what it runs is a module that the server has imported already."""
-        return self._request.arguments[0] == "-m" and self._request.arguments[1] in sys.modules
+    def file(self) -> bool:
+        """Whether it runs a file: what that imports, the server is told."""
+        return self._request.arguments[0] != "-m"
 
     def close(self) -> None:
         """Let the client's files go."""
@@ -71,7 +71,7 @@ class Server:
         self._owner: int | None = owner
         self._forks: dict[int, tuple[int, socket.socket]] = {}
         """The client of each fork, by the fork's number, and a descriptor that tells when the fork has ended."""
-        self._importing = True
+        self._files_wait = True
         self._held: list[tuple[socket.socket, Role]] = []
         self._selector = selectors.DefaultSelector()
         self._selector.register(listener, selectors.EVENT_READ, self._accept)
@@ -79,10 +79,6 @@ class Server:
 
     def serve(self) -> Role | None:
         """Return None at the end; in a fork, what it is to be."""
-        self._importing = False
-        while self._held:
-            if role := self._fork(*self._held.pop()):
-                return role
         while self._owner is not None or self._forks:
             if role := _answered(self._selector.select()):
                 return role
@@ -91,11 +87,19 @@ class Server:
     def serve_between_imports(self) -> Role | None:
         """Return when nobody asks; in a fork, what it is to be.
 
-        Who asks for what is not imported yet is held until `serve`: its fork would import it a second time. A fork that
-        ends during an import is heard of after it.
+        Who asks for a file is held until `serve_all_files`: its fork would import a second time what is about to be
+        imported here. A fork that ends during an import is heard of after it.
         """
         while ready := self._selector.select(0):
             if role := _answered(ready):
+                return role
+        return None
+
+    def serve_all_files(self) -> Role | None:
+        """Fork also who asks for a file, from now on, and who has; in a fork, return what it is to be."""
+        self._files_wait = False
+        while self._held:
+            if role := self._fork(*self._held.pop(0)):
                 return role
         return None
 
@@ -105,7 +109,7 @@ class Server:
         if role is None:
             client.close()
             return None
-        if self._importing and not role.imported:
+        if self._files_wait and role.file:
             self._held.append((client, role))
             return None
         return self._fork(client, role)

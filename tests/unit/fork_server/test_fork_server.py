@@ -184,7 +184,7 @@ def test_a_server_imports_what_it_is_told_to(tmp_path: Path) -> None:
         assert process.communicate(timeout=SECONDS)[0] == "True\n"
 
 
-def test_an_imported_module_is_served_while_others_are_being_imported(tmp_path: Path) -> None:
+def test_between_imports_modules_are_served_and_files_when_theirs_are_there(tmp_path: Path) -> None:
     released = tmp_path / "released"
     waits = (
         "import pathlib, select, sys\n"
@@ -193,25 +193,34 @@ def test_an_imported_module_is_served_while_others_are_being_imported(tmp_path: 
         "    select.select([int(sys.argv[1])], [], [])\n"
     )
     (tmp_path / "first.py").write_text(waits)
-    (tmp_path / "quick.py").write_text(f"{waits}else: print('served', flush=True)")
+    (tmp_path / "second.py").write_text(waits)
+    (tmp_path / "quick.py").write_text("print('served', flush=True)")
     (tmp_path / "slow.py").write_text(
         f"import pathlib, time\nwhile not pathlib.Path({str(released)!r}).exists(): time.sleep(0.01)"
     )
-    (tmp_path / "says.py").write_text("import sys; print('slow' in sys.modules)")
-    with fork_server(os.environ | {"PYTHONPATH": str(tmp_path)}, ["first", "quick", "slow"]) as variable:
+    (tmp_path / "says.py").write_text("import sys; print('slow' in sys.modules, 'later' in sys.modules, flush=True)")
+    (tmp_path / "later.py").write_text(waits)
+    with fork_server(os.environ | {"PYTHONPATH": str(tmp_path)}, ["first", "second", "slow"], ["later"]) as variable:
         environment = os.environ | variable
         until((tmp_path / "first.begun").exists)
         held = started(environment, str(tmp_path / "says.py"), stdout=subprocess.PIPE)
-        until((tmp_path / "quick.begun").exists)
+        until((tmp_path / "second.begun").exists)
         early = started(environment, "-m", "quick", stdout=subprocess.PIPE)
         try:
-            assert early.stdout is not None
-            assert select.select([early.stdout], [], [], SECONDS)[0]
-            assert early.stdout.readline() == "served\n"
+            assert said(early) == "served\n"
         finally:
             released.touch()
-        assert early.communicate(timeout=SECONDS)[0] == ""
-        assert held.communicate(timeout=SECONDS)[0] == "True\n"
+        assert said(held) == "True False\n"
+        assert started(environment, "-m", "quick").wait(SECONDS) == 0
+        assert [early.wait(SECONDS), held.wait(SECONDS)] == [0, 0]
+
+
+def said(process: subprocess.Popen[str]) -> str:
+    """The first line that a process prints, while the server may be too busy to tell its end."""
+    assert process.stdout is not None
+    assert select.select([process.stdout], [], [], SECONDS)[0]
+    with process.stdout as output:
+        return output.readline()
 
 
 def test_nobody_waits_for_a_server_of_a_run_that_did_not_begin(tmp_path: Path) -> None:
