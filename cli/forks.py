@@ -17,15 +17,18 @@ _KUBERNETES, _POSTGRESQL, _HOST = (
     f"toolchain.plugins.{name}.provider" for name in ("kubernetes", "postgresql", "factory_host")
 )
 _SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
-    "apps": ("components.app_stack.component", _KUBERNETES, _POSTGRESQL),
     "cm5_gateway": ("components.cm5_gateway.component", _HOST),
     "hosts": ("components.host.machine", _HOST),
+    "traefik_gateway": ("components.traefik_gateway.component", _HOST),
+    "apps": ("components.app_stack.component", _KUBERNETES, _POSTGRESQL),
     "longhorn": ("components.longhorn.component", _KUBERNETES),
     "postgres_foundation": ("components.services.postgres.component", _POSTGRESQL),
-    "traefik_gateway": ("components.traefik_gateway.component", _HOST),
     "vault_foundation": ("components.services.vault.component", _KUBERNETES),
 }
-"""What the program imports for a section, then the plugins that serve it: the engine starts those one by one."""
+"""What the program imports for a section, then the plugins that serve it: the engine starts those one by one.
+
+The one that takes longest comes first, when the engine asks for little.
+"""
 
 
 @dataclass(frozen=True)

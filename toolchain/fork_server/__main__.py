@@ -12,13 +12,14 @@ import sys
 from .server import Role, Server
 
 # What at least two of a run's processes need, whatever the stack has in it; what the engine asks for first comes first.
-# Between two of them somebody may be served: so pydantic has a line of its own.
+# Somebody may be served between two of them: so what takes long, and the last one needs, has lines of its own.
 SHARED = (
     "pulumi",
     "toolchain.language_host.host",
     "pulumi.policy",
     "toolchain.plugins.kit",
     "pydantic",
+    "components.app_stack",
     "stacks.settings.program",
 )
 
