@@ -44,9 +44,12 @@ class AppWorkload(pulumi.ComponentResource):
         child = child_options(self, opts)
         config, deployment, *others = render_workload.manifests(app)
         first = KubernetesObject(name, config, child, namespace=namespace)
-        KubernetesObject(name, deployment, child_options(self, opts, after=[first]), namespace=namespace)
+        pods = KubernetesObject(name, deployment, child_options(self, opts, after=[first]), namespace=namespace)
+        # A Service waits for pods. Without this, those of many applications would take all that runs at a time, and
+        # wait for Deployments that are never begun.
+        behind = child_options(self, opts, after=[pods])
         for manifest in others:
-            KubernetesObject(manifest["metadata"]["name"], manifest, child, namespace=namespace)
+            KubernetesObject(manifest["metadata"]["name"], manifest, behind, namespace=namespace)
         self.image = pulumi.Output.from_input(render_workload.image(app))
         self.hosts = pulumi.Output.from_input(list(app.all_hosts))
         self.register_outputs({"image": self.image, "hosts": self.hosts})

@@ -262,6 +262,7 @@ def _without_secrets(value: Any) -> Any:
         (DEPLOYMENT, f"{OPERATOR}:VaultDynamicSecret"),
         (DEPLOYMENT, "kubernetes:core/v1:ConfigMap"),
         (DEPLOYMENT, "kubernetes:networking.k8s.io/v1:NetworkPolicy"),
+        ("kubernetes:core/v1:Service", DEPLOYMENT),  # else those of many applications keep all of them from beginning
     ],
 )
 def test_order(webapp: Graph, later: str, earlier: str) -> None:
