@@ -41,13 +41,13 @@ class AppWorkload(pulumi.ComponentResource):
                 f"application {name!r}: delivery {args.delivery!s} in mode {args.mode!s} leaves the workload to others"
             )
             raise AppError(message)
-        child = child_options(self, opts)
-        config, deployment, *others = render_workload.manifests(app)
-        first = KubernetesObject(name, config, child, namespace=namespace)
-        pods = KubernetesObject(name, deployment, child_options(self, opts, after=[first]), namespace=namespace)
-        # A Service waits for pods. Without this, those of many applications would take all that runs at a time, and
-        # wait for Deployments that are never begun.
-        behind = child_options(self, opts, after=[pods])
+        config, deployment, service, *others = render_workload.manifests(app)
+        # Each waits for what it is ready by: a Service for pods, an Ingress for its Service. Without this order those
+        # of many applications would take all that runs at a time, and wait for what is never begun.
+        behind = child_options(self, opts)
+        for manifest in (config, deployment, service):
+            last = KubernetesObject(manifest["metadata"]["name"], manifest, behind, namespace=namespace)
+            behind = child_options(self, opts, after=[last])
         for manifest in others:
             KubernetesObject(manifest["metadata"]["name"], manifest, behind, namespace=namespace)
         self.image = pulumi.Output.from_input(render_workload.image(app))

@@ -262,7 +262,8 @@ def _without_secrets(value: Any) -> Any:
         (DEPLOYMENT, f"{OPERATOR}:VaultDynamicSecret"),
         (DEPLOYMENT, "kubernetes:core/v1:ConfigMap"),
         (DEPLOYMENT, "kubernetes:networking.k8s.io/v1:NetworkPolicy"),
-        ("kubernetes:core/v1:Service", DEPLOYMENT),  # else those of many applications keep all of them from beginning
+        # Else those of many applications keep what they wait for from beginning.
+        ("kubernetes:core/v1:Service", DEPLOYMENT),
     ],
 )
 def test_order(webapp: Graph, later: str, earlier: str) -> None:
@@ -271,6 +272,13 @@ def test_order(webapp: Graph, later: str, earlier: str) -> None:
         if earlier == "vault:index/policy:Policy" and other.name.endswith("-ops"):
             continue  # the ops policy is not the pods'
         assert webapp.waits_for(node, other), other.name
+
+
+def test_ingresses_come_after_their_service(webapp: Graph) -> None:
+    (service,) = webapp.all("kubernetes:core/v1:Service")
+    ingresses = webapp.all("kubernetes:networking.k8s.io/v1:Ingress")
+    assert len(ingresses) > 1
+    assert all(webapp.waits_for(each, service) for each in ingresses)
 
 
 def test_the_application_comes_last(by_argocd: Graph) -> None:  # APP-06
