@@ -9,12 +9,18 @@ import json
 import os
 import socket
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from cli.errors import CommandError
 from toolchain.paths import state_dir
 
-__all__ = ["alone", "locked"]
+__all__ = ["alone", "locked", "runs"]
+
+
+def runs(stack: str) -> Path:
+    """Return the folder in which the runs of a stack leave notes of themselves."""
+    return state_dir() / "runs" / stack
 
 
 @contextlib.contextmanager
@@ -24,7 +30,7 @@ def alone(stack: str) -> Iterator[None]:
     The kernel drops the lock with its holder, however that ends. A plain `pulumi` and other machines are kept off by
     the engine's own lock. Raises CommandError that names the holder.
     """
-    folder = state_dir() / "runs" / stack
+    folder = runs(stack)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

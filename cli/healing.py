@@ -22,13 +22,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from cli import processes, state_copies
 from cli.deterministic_ids import deterministic_id, place_of
 from cli.errors import CommandError
-from cli.exclusive import locked
+from cli.exclusive import locked, runs
 from cli.session import Report, Session, file_backend
 from cli.stack import PROJECT
 from cli.state_edit import Record
 from cli.vault_client import VaultClient
 from sandbox.processes import ProcessId
-from toolchain.paths import state_dir
 
 RUN_VARIABLE = "FACTORY_RUN"
 _CHANGES = ".changes"
@@ -68,7 +67,7 @@ def marked(stack: str, mark: str) -> Iterator[tuple[dict[str, str], Path]]:
     Gives the environment variable that its processes carry, and a file in which they may tell what they change.
     """
     run = Run(mark=mark, owner=processes.myself())
-    file = _runs(stack) / f"{run.mark}.json"
+    file = runs(stack) / f"{run.mark}.json"
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     file.write_text(run.model_dump_json(), "utf-8")
     try:
@@ -82,7 +81,7 @@ def marked(stack: str, mark: str) -> Iterator[tuple[dict[str, str], Path]]:
 @contextlib.contextmanager
 def planned(stack: str) -> Iterator[Path]:
     """Give the file for the plan of the one run that changes the stack; it is gone after it."""
-    file = _runs(stack) / _PLAN
+    file = runs(stack) / _PLAN
     try:
         yield file
     finally:
@@ -96,10 +95,10 @@ def clear_dead_run(session: Session, report: Report) -> None:
     """
     stack = session.stack.name
     _end_dead_runs(stack, report)
-    (_runs(stack) / _PLAN).unlink(missing_ok=True)
+    (runs(stack) / _PLAN).unlink(missing_ok=True)
     if backend := file_backend(session):
         _clear_locks(_locks(backend, stack), stack, report)
-        for cut_off in (backend / ".pulumi" / "stacks" / PROJECT).glob(f"{stack}.*.tmp"):
+        for cut_off in _states(backend).glob(f"{stack}.*.tmp"):
             cut_off.unlink(missing_ok=True)
     # The engine itself guards locks in a shared backend; only a person can know whether their run is dead.
 
@@ -112,8 +111,8 @@ def mend_state_files(session: Session) -> None:
     backend = file_backend(session)
     if backend is None:
         return
-    folder = backend / ".pulumi"
-    for note in (folder / "meta.yaml.attrs", *(folder / "stacks" / PROJECT).glob(f"{session.stack.name}.*.attrs")):
+    notes = _states(backend).glob(f"{session.stack.name}.*.attrs")
+    for note in (backend / ".pulumi" / "meta.yaml.attrs", *notes):
         if _json(note) is None:
             note.unlink(missing_ok=True)
 
@@ -126,7 +125,7 @@ def refuse_damaged_state(session: Session) -> None:
     backend, stack = file_backend(session), session.stack.name
     if backend is None:
         return
-    file = backend / ".pulumi" / "stacks" / PROJECT / f"{stack}.json"
+    file = _states(backend) / f"{stack}.json"
     try:
         content = json.loads(file.read_text("utf-8"))
         if isinstance(content, dict) and "checkpoint" in content:
@@ -155,12 +154,12 @@ def living_holder(session: Session) -> CommandError | None:
     return next((locked(stack, holder) for holder in holders if _holds(holder)), None)
 
 
+def _states(backend: Path) -> Path:
+    return backend / ".pulumi" / "stacks" / PROJECT
+
+
 def _locks(backend: Path, stack: str) -> Path:
     return backend / ".pulumi" / "locks" / "organization" / PROJECT / stack
-
-
-def _runs(stack: str) -> Path:
-    return state_dir() / "runs" / stack
 
 
 def _forget(note: Path) -> None:
@@ -169,7 +168,7 @@ def _forget(note: Path) -> None:
 
 
 def _end_dead_runs(stack: str, report: Report) -> None:
-    for file in sorted(_runs(stack).glob("*.json")):
+    for file in sorted(runs(stack).glob("*.json")):
         try:
             run = Run.model_validate_json(file.read_bytes())
         except (OSError, ValidationError):

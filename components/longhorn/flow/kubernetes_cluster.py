@@ -105,7 +105,7 @@ class KubernetesCluster:
         from kubernetes.client import CoreV1Api  # noqa: PLC0415 - only where a cluster is opened
         from kubernetes.client.exceptions import ApiException  # noqa: PLC0415 - likewise
         from kubernetes.stream import stream  # noqa: PLC0415 - likewise
-        from websocket import WebSocketException  # noqa: PLC0415 - it comes with the official client
+        from websocket import WebSocketException  # noqa: PLC0415 - as the official client, which uses it
 
         api = CoreV1Api(self._client)
         try:
@@ -147,7 +147,7 @@ class KubernetesCluster:
         content_type: str = "application/json",
     ) -> Document:
         from kubernetes.client.exceptions import ApiException  # noqa: PLC0415 - only where a cluster is opened
-        from urllib3.exceptions import HTTPError  # noqa: PLC0415 - it comes with the official client
+        from urllib3.exceptions import HTTPError  # noqa: PLC0415 - as the official client, which uses it
 
         headers = {"Accept": "application/json", "Content-Type": content_type}
         target = path + (f"?{urlencode(query)}" if query else "")
