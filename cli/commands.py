@@ -56,24 +56,33 @@ def up(
     adopt: AdoptOption = None,
 ) -> None:
     """Bring a stack up. Further options (--target, --diff, --json, ...) go to `pulumi up`."""
-    from cli import lifecycle
     from cli import stack as stacks
-    from cli.adoption import read_import_file
+    from cli.forks import forks
 
-    forwarded = _options(context)
+    forwarded, section = _options(context), _section(only)
     chosen = stacks.select(stack)
-    adopted = read_import_file(chosen, adopt) if adopt else []
-    raise typer.Exit(lifecycle.up(chosen, _section(only), forwarded, yes=yes, adopted=adopted, report=report))
+    with forks(chosen) as forked:  # begins with its own imports while the rest of this command is imported here
+        from cli import lifecycle
+        from cli.adoption import read_import_file
+
+        adopted = read_import_file(chosen, adopt) if adopt else []
+        status = lifecycle.up(chosen, section, forwarded, forked, yes=yes, adopted=adopted, report=report)
+    raise typer.Exit(status)
 
 
 @app.command(context_settings=_FORWARD)
 def preview(context: typer.Context, stack: StackOption = None, only: OnlyOption = None) -> None:
     """Show what `up` would change. Further options go to `pulumi preview`."""
-    from cli import lifecycle
     from cli import stack as stacks
+    from cli.forks import forks
 
-    forwarded = _options(context)
-    raise typer.Exit(lifecycle.preview(stacks.select(stack), _section(only), forwarded, report=report))
+    forwarded, section = _options(context), _section(only)
+    chosen = stacks.select(stack)
+    with forks(chosen) as forked:  # as in `up`
+        from cli import lifecycle
+
+        status = lifecycle.preview(chosen, section, forwarded, forked, report=report)
+    raise typer.Exit(status)
 
 
 @app.command(context_settings=_FORWARD)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from cli import healing
 from cli.stack import PROJECT, Stack
 from toolchain import engine_home
 from toolchain.fork_server.owner import fork_server
 
+RUN_VARIABLE: Final = "FACTORY_RUN"
+"""All processes of a run carry it, with the mark of that run: by it they are found when nobody waits for them."""
 _KUBERNETES, _POSTGRESQL, _HOST = (
     f"toolchain.plugins.{name}.provider" for name in ("kubernetes", "postgresql", "factory_host")
 )
@@ -43,17 +45,20 @@ class Forks:
     """Ends the server on leaving: inside of the run, so that nothing is left when its mark is looked for."""
 
 
+def new_mark() -> str:
+    """Return what tells the processes of one run from all others."""
+    return uuid.uuid4().hex
+
+
 @contextmanager
 def forks(stack: Stack) -> Iterator[Forks]:
     """Start a fork server for one run of the engine, and end it at the latest when this block is left."""
-    mark = healing.new_mark()
+    mark = new_mark()
     declared = [modules for section, modules in _SECTIONS.items() if f"{PROJECT}:{section}" in stack.config]
     components = [component for component, *_ in declared]
     plugins = list(dict.fromkeys(plugin for _, *plugins in declared for plugin in plugins))
     with ExitStack() as server:
         variables: dict[str, str] = {}
         if engine_home.own_host():
-            variables = server.enter_context(
-                fork_server(os.environ | {healing.RUN_VARIABLE: mark}, components, plugins)
-            )
+            variables = server.enter_context(fork_server(os.environ | {RUN_VARIABLE: mark}, components, plugins))
         yield Forks(mark, variables, server)

@@ -12,7 +12,6 @@ import contextlib
 import datetime as dt
 import json
 import socket
-import uuid
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,13 +22,13 @@ from cli import processes, state_copies
 from cli.deterministic_ids import deterministic_id, place_of
 from cli.errors import CommandError
 from cli.exclusive import locked, runs
+from cli.forks import RUN_VARIABLE
 from cli.session import Report, Session, file_backend
 from cli.stack import PROJECT
 from cli.state_edit import Record
 from cli.vault_client import VaultClient
 from sandbox.processes import ProcessId
 
-RUN_VARIABLE = "FACTORY_RUN"
 _CHANGES = ".changes"
 _PLAN = "plan"
 _IN_TWO_STEPS = "vault:jwt/authBackend:AuthBackend"
@@ -53,11 +52,6 @@ class Run(BaseModel):
     def processes(self) -> list[ProcessId]:
         """What still runs of it."""
         return processes.carrying(RUN_VARIABLE, self.mark)
-
-
-def new_mark() -> str:
-    """Return what tells the processes of one run from all others."""
-    return uuid.uuid4().hex
 
 
 @contextlib.contextmanager

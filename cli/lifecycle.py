@@ -59,13 +59,17 @@ class Ready:
 
 
 def up(
-    stack: Stack, only: str | None, forwarded: Sequence[str], *, yes: bool, adopted: Sequence[Record], report: Report
+    stack: Stack,
+    only: str | None,
+    forwarded: Sequence[str],
+    forked: Forks,
+    *,
+    yes: bool,
+    adopted: Sequence[Record],
+    report: Report,
 ) -> int:
     """Bring a stack up. A sandbox is changed at once; production shows a plan, asks, and applies exactly that plan."""
-    with (
-        forks(stack) as first,
-        changing(stack, report, creating=True, only=only, adopted=adopted) as ready,
-    ):
+    with changing(stack, report, creating=True, only=only, adopted=adopted) as ready:
         refuse_before_foundations(ready.resources, stack.name, ready.settings, only)
         refuse_leaving(ready.resources, stack.name, ready.settings, forwarded, only=only)
         arguments = [*ready.arguments(only, forwarded), *policy_arguments(ready.session, ready.settings)]
@@ -73,9 +77,9 @@ def up(
         removed = database_logins.leaving(ready.resources, stack.name, ready.settings.apps) if only is None else []
         if stack.sandbox:
             ready.end_logins(removed, forwarded, report)
-            return _run(ready.session, apply, first, report)
+            return _run(ready.session, apply, forked, report)
         with healing.planned(stack.name) as plan:
-            status = _run(ready.session, ["preview", "--save-plan", str(plan), *arguments], first, report)
+            status = _run(ready.session, ["preview", "--save-plan", str(plan), *arguments], forked, report)
             if status:
                 return status
             if not yes and not confirmed(stack.name, f"Apply exactly this plan to stack {stack.name!r}?"):
@@ -86,15 +90,14 @@ def up(
                 return _run(ready.session, [*apply, "--plan", str(plan)], second, report)
 
 
-def preview(stack: Stack, only: str | None, forwarded: Sequence[str], *, report: Report) -> int:
+def preview(stack: Stack, only: str | None, forwarded: Sequence[str], forked: Forks, *, report: Report) -> int:
     """Show what `up` would change, after a refresh: without one the state is compared, not the backends."""
-    with forks(stack) as forked:
-        ready = prepare(stack, report, only=only)
-        if only is not None:
-            present = state_edit.resources(json.loads(_exported(ready.session)))
-            refuse_before_foundations(list(present.values()), stack.name, ready.settings, only)
-        arguments = [*ready.arguments(only, forwarded), *policy_arguments(ready.session, ready.settings)]
-        return _run(ready.session, ["preview", "--run-program", *arguments], forked, report)
+    ready = prepare(stack, report, only=only)
+    if only is not None:
+        present = state_edit.resources(json.loads(_exported(ready.session)))
+        refuse_before_foundations(list(present.values()), stack.name, ready.settings, only)
+    arguments = [*ready.arguments(only, forwarded), *policy_arguments(ready.session, ready.settings)]
+    return _run(ready.session, ["preview", "--run-program", *arguments], forked, report)
 
 
 def destroy(stack: Stack, only: str | None, forwarded: Sequence[str], *, yes: bool, report: Report) -> int:

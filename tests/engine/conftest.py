@@ -11,7 +11,8 @@ import httpx
 import pytest
 import yaml
 
-from sandbox import Endpoints, Sandbox
+from sandbox.endpoints import Endpoints
+from sandbox.supervisor import Sandbox
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from components.host.pool import HostPool
 from components.host.remote_host import RemoteHost
 from components.host.transport import UnreachableError
 from components.host.transport_ssh import Login, SshTransport
-from sandbox import Endpoints
+from sandbox.endpoints import Endpoints
 from tests.support.machines import Keys
 
 pytestmark = pytest.mark.engine

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from sandbox import Endpoints
+from sandbox.endpoints import Endpoints
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.engine

@@ -20,11 +20,14 @@ import psycopg
 import pytest
 
 import toolchain
-from sandbox import Endpoints, Sandbox, SandboxError, SandboxState
+from sandbox.endpoints import Endpoints
+from sandbox.errors import SandboxError
 from sandbox.layout import Layout
 from sandbox.ports import load_or_choose
 from sandbox.processes import ProcessId, wait_gone, with_descendants
 from sandbox.record import BackendState, Record
+from sandbox.status import SandboxState
+from sandbox.supervisor import Sandbox
 
 pytestmark = pytest.mark.engine
 
@@ -278,7 +281,7 @@ def test_two_starts_at_once_give_one_sandbox_and_an_interrupt_of_one_caller_does
     """Ctrl-C goes to the terminal's whole foreground group: the daemon is in a session of its own."""
     Sandbox(state).stop(lines.append)
     program = (
-        "import sys, time\nfrom pathlib import Path\nfrom sandbox import Sandbox\n"
+        "import sys, time\nfrom pathlib import Path\nfrom sandbox.supervisor import Sandbox\n"
         "Sandbox(Path(sys.argv[1])).start(print)\nprint('up', flush=True)\ntime.sleep(600)\n"
     )
     with subprocess.Popen(

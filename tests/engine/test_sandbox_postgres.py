@@ -13,7 +13,7 @@ import pytest
 from psycopg import sql
 
 import toolchain
-from sandbox import Endpoints
+from sandbox.endpoints import Endpoints
 
 pytestmark = pytest.mark.engine
 

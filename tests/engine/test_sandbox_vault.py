@@ -12,7 +12,7 @@ import httpx
 import psycopg
 import pytest
 
-from sandbox import Endpoints
+from sandbox.endpoints import Endpoints
 from sandbox.logs import CAP_BYTES, predecessor
 
 pytestmark = pytest.mark.engine

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import Endpoints
+from sandbox.endpoints import Endpoints
 from tests.support.identities import operator
 from tests.support.project import Project
 from toolchain.engine_home import prepare

@@ -74,7 +74,8 @@ def test_an_absent_section_needs_no_sdk(absent: list[str], needed: set[str]) -> 
 @pytest.mark.parametrize(
     ("source", "needed"),
     [
-        # What every `up` and `preview` imports before the engine starts.
+        # What `up` and `preview` import before the fork server begins with its own imports, and then beside it.
+        ("import cli.commands, cli.stack, cli.forks", set()),
         ("import cli.commands, cli.lifecycle, cli.adoption", {"components", "pydantic", "stacks"}),
         ("import toolchain.fork_server.client", set()),
         ("import toolchain.language_host.host", {"asyncio", "grpc"}),

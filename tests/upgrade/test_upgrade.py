@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from cli.deterministic_ids import place_of
-from sandbox import Endpoints
+from sandbox.endpoints import Endpoints
 from tests.support.project import Project
 from tests.upgrade.record import STACK, STATES
 

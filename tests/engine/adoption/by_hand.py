@@ -12,7 +12,7 @@ from psycopg import sql
 
 from components.app_stack import render_sql
 from components.services.postgres.render import lookup_body
-from sandbox import Endpoints
+from sandbox.endpoints import Endpoints
 from tests.support.identities import VaultIdentity, cluster_client, operator, superuser
 
 APP = "ledger"

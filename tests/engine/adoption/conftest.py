@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import Endpoints
+from sandbox.endpoints import Endpoints
 from tests.engine.adoption import by_hand
 from tests.support.project import Project
 from toolchain import locate

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sandbox import Endpoints
+from sandbox.endpoints import Endpoints
 from tests.engine.adoption import by_hand
 from tests.support.identities import Login, cluster_client, connect
 from tests.support.project import Project

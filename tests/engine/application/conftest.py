@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from sandbox import Endpoints
+from sandbox.endpoints import Endpoints
 from tests.support.canary import ProcessWatch, watched_processes
 from tests.support.identities import VaultIdentity, cluster_client, operator, superuser
 from tests.support.project import Project

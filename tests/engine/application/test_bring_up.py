@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from sandbox import Endpoints
+from sandbox.endpoints import Endpoints
 from tests.engine.application.conftest import APP, OTHER, PLAIN, STACK, Site, last_update
 from tests.support.identities import VaultIdentity, superuser
 

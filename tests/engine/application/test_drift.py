@@ -8,7 +8,7 @@ import httpx
 import psycopg
 import pytest
 
-from sandbox import Endpoints
+from sandbox.endpoints import Endpoints
 from tests.engine.application.conftest import APP, OTHER, PLAIN, STACK, Site
 from tests.support.identities import VaultIdentity, connect, short_lived_login, superuser, workload
 from tests.support.project import preview_steps

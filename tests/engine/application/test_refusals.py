@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from sandbox import Endpoints
+from sandbox.endpoints import Endpoints
 from tests.engine.application.conftest import APP, OTHER, Site
 from tests.support.identities import (
     VaultIdentity,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from sandbox import Endpoints
+from sandbox.endpoints import Endpoints
 from tests.engine.application.conftest import APP, Site
 from tests.support.identities import Login, VaultIdentity, connect, short_lived_login, superuser, workload
 

@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.verification import PolicyBuilder, Store
 
-from sandbox import Endpoints
+from sandbox.endpoints import Endpoints
 from tests.support.gateway import GATEWAY, merged
 from tests.support.gateway_device import Device
 from tests.support.plugin_program import Program

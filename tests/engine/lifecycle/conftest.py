@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sandbox import Endpoints
+from sandbox.endpoints import Endpoints
 from tests.engine.lifecycle.killing import survivors
 from tests.support.project import Project
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from sandbox import Endpoints
+from sandbox.endpoints import Endpoints
 from tests.support.identities import VaultIdentity, cluster_client, operator, superuser
 
 _NAMESPACED = (

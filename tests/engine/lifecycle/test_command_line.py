@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import Endpoints
+from sandbox.endpoints import Endpoints
 from tests.engine.lifecycle.conftest import STACK, with_applications
 from tests.support.project import Project
 

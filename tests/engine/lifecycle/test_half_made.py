@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from cli import healing
 from cli.vault_client import VaultClient
-from sandbox import Endpoints
+from sandbox.endpoints import Endpoints
 from stacks.settings.access import VaultAccess
 from stacks.settings.connections import VaultConnection
 

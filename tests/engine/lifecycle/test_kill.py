@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sandbox import Endpoints
+from sandbox.endpoints import Endpoints
 from tests.engine.lifecycle.conftest import STACK, with_applications
 from tests.engine.lifecycle.inventory import inventory
 from tests.engine.lifecycle.killing import kill_at_random_point, survivors

@@ -12,7 +12,7 @@ import yaml
 from components.longhorn.flow.interfaces import ClusterError, Document, Ref
 from components.longhorn.flow.kubernetes_cluster import KubernetesCluster
 from components.longhorn.flow.opening import open_cluster
-from sandbox import Endpoints
+from sandbox.endpoints import Endpoints
 from tests.support.fake_longhorn import NAMESPACE
 from tests.support.waiting import until
 

@@ -18,7 +18,7 @@ from components.longhorn.flow.kubernetes_cluster import KubernetesCluster
 from components.longhorn.flow.opening import open_cluster
 from components.longhorn.flow.report import Outcome
 from components.longhorn.flow.restore import VolumeData, restore
-from sandbox import Endpoints
+from sandbox.endpoints import Endpoints
 from tests.support.fake_longhorn import NAMESPACE, FakeLonghorn, Manners
 from tests.support.recovery_node import Killed, Killer, TickingClock
 from tests.support.recovery_site import FILES, NODES, Site, make_site, volume

@@ -22,7 +22,7 @@ from components.longhorn.flow.interfaces import Ref
 from components.longhorn.flow.kubernetes_cluster import KubernetesCluster
 from components.longhorn.flow.opening import open_cluster
 from components.longhorn.recovery import image
-from sandbox import Endpoints
+from sandbox.endpoints import Endpoints
 from sandbox.processes import with_descendants
 from tests.engine.longhorn.reconciling import LoopNode, ran, reconciling
 from tests.support.fake_longhorn import NAMESPACE

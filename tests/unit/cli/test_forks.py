@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from cli import forks
-from cli.healing import RUN_VARIABLE
 from cli.stack import Stack
 from stacks.settings.schema import Settings
 from toolchain import engine_home
@@ -32,7 +31,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Started]:
     def server(
         environment: Mapping[str, str], modules: Sequence[str], later: Sequence[str]
     ) -> Iterator[dict[str, str]]:
-        seen.append((environment[RUN_VARIABLE], modules, later))
+        seen.append((environment[forks.RUN_VARIABLE], modules, later))
         yield {"SERVER": "there"}
         seen.append(("end", (), ()))
 

@@ -18,6 +18,7 @@ import pytest
 
 from cli import healing, processes, state_copies
 from cli.errors import CommandError
+from cli.forks import RUN_VARIABLE, new_mark
 from cli.session import Session
 from cli.stack import Stack
 from sandbox.processes import ProcessId
@@ -46,7 +47,7 @@ def session(backend: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> S
 def sleeper() -> Iterator[subprocess.Popen[bytes]]:
     """A live process that does nothing, with the mark of a run."""
     process = subprocess.Popen(
-        [sys.executable, "-c", "import time; time.sleep(60)"], env={**os.environ, healing.RUN_VARIABLE: "a-mark"}
+        [sys.executable, "-c", "import time; time.sleep(60)"], env={**os.environ, RUN_VARIABLE: "a-mark"}
     )
     yield process
     process.kill()
@@ -171,10 +172,10 @@ def test_a_note_of_a_run_that_never_began_is_forgotten(session: Session, content
 
 
 def test_a_run_leaves_no_process_of_its_own_behind(session: Session) -> None:
-    with healing.marked(STACK, healing.new_mark()) as (mark, changes):
+    with healing.marked(STACK, new_mark()) as (mark, changes):
         changes.touch()
         left = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], env=os.environ | mark)
-        assert len(processes.carrying(healing.RUN_VARIABLE, mark[healing.RUN_VARIABLE])) == 1
+        assert len(processes.carrying(RUN_VARIABLE, mark[RUN_VARIABLE])) == 1
     assert left.wait(timeout=60) < 0
     assert list(changes.parent.iterdir()) == []
     assert clear(session) == []

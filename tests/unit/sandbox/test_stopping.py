@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from sandbox import Sandbox
 from sandbox.layout import Layout
+from sandbox.supervisor import Sandbox
 from toolchain.paths import ROOT
 
 # What a supervisor does first: it takes its lock, and some time later it says who it is.
