@@ -66,9 +66,9 @@ def restore(
 ) -> None:
     """Bring objects back from the newest good dump; without --yes only say what would be made."""
     from components.longhorn.flow.dump_store import select  # noqa: PLC0415 - `--help` stays instant
-    from components.longhorn.flow.interfaces import SystemClock  # noqa: PLC0415 - likewise
     from components.longhorn.flow.opening import open_cluster  # noqa: PLC0415 - likewise
     from components.longhorn.flow.restore import restore as bring_back  # noqa: PLC0415 - likewise
+    from components.longhorn.flow.system_clock import SystemClock  # noqa: PLC0415 - likewise
 
     place, clock = opening.site_of(opening.read_yaml(site), site), SystemClock()
     with opening.clean():

@@ -6,6 +6,7 @@ import os
 import random
 import signal
 from collections.abc import Generator
+from typing import TypeVar
 
 import hypothesis
 import pytest
@@ -35,6 +36,9 @@ SLOWEST_FIRST = (
 )
 
 
+NOT_LONG = "runs with --long only"
+
+
 class ByFile(LoadScopeScheduling):  # type: ignore[misc]  # xdist publishes no types
     """Hands out whole files of tests, or whole folders where the files belong together."""
 
@@ -49,12 +53,16 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
     return ByFile(config, log)
 
 
-hypothesis.settings.register_profile("factory", hypothesis.settings(), deadline=None)  # a busy machine is no failure
+# A busy machine is no failure; in CI too each run tries other examples.
+hypothesis.settings.register_profile("factory", hypothesis.settings(), deadline=None, derandomize=False)
 hypothesis.settings.load_profile("factory")
 
 
-def pytest_configure() -> None:
-    """Heed interrupts, and leave no sandbox behind even if this process is killed."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Heed interrupts, leave no sandbox behind even if this process is killed, and let one seed decide everything."""
+    if config.option.hypothesis_seed is None:
+        config.option.hypothesis_seed = os.environ.get("FACTORY_SEED")
     # A shell that starts tests in the background has interrupts ignored, and children inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ[OWNER_VARIABLE] = str(os.getpid())
@@ -82,7 +90,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Order the tests; without the tools (a plain `pytest`), those that need them are skipped and say so."""
     items.sort(key=lambda item: _place(item.nodeid))
     if os.environ.get("FACTORY_LONG") != "1":
-        not_long = pytest.mark.skip(reason="runs with --long only")
+        not_long = pytest.mark.skip(reason=NOT_LONG)
         for item in items:
             if item.get_closest_marker("long"):
                 item.add_marker(not_long)
@@ -94,11 +102,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """CI has every capability: there, only what runs with `--long` may be skipped."""
     report = yield
-    if os.environ.get("CI") and report.skipped and not item.get_closest_marker("long"):
-        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+    return _complete(report)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """A file that is skipped as a whole is skipped, too."""
+    report = yield
+    return _complete(report)
+
+
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+
+
+def _complete(report: Report) -> Report:
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    if os.environ.get("CI") and report.skipped and NOT_LONG not in reason:
         report.outcome = "failed"
         report.longrepr = f"skipped in CI: {reason}"
     return report

@@ -22,7 +22,7 @@ from .flow.diagnosis import capture, diagnose
 from .flow.dump import DumpError, collect
 from .flow.dump_store import DumpFolder, read, select
 from .flow.facts import deep, observe
-from .flow.interfaces import ClusterError, NodeError, SystemClock
+from .flow.interfaces import ClusterError, NodeError
 from .flow.marks import COMPLETE, TICKET, mark_of
 from .flow.opening import open_cluster, open_nodes, open_world, read_site
 from .flow.patience import PatientCluster
@@ -30,6 +30,7 @@ from .flow.recover import PreflightError, Recovery
 from .flow.report import Outcome
 from .flow.restore import restore
 from .flow.site import SiteArgs
+from .flow.system_clock import SystemClock
 from .flow.volumes import FlowSettings, InvalidInputError, VolumeInput, parse
 from .flow.world import Consent
 

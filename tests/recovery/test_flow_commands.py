@@ -11,9 +11,9 @@ import pytest
 
 from components.host.transport_local import LocalTransport
 from components.longhorn.flow.decide_data import copy_outcome
-from components.longhorn.flow.interfaces import SystemClock
 from components.longhorn.flow.node_tools import FOREIGN, copy_into_device, format_device, run_long, script
 from components.longhorn.flow.steps import Done, Stop
+from components.longhorn.flow.system_clock import SystemClock
 from components.longhorn.flow.transport_node import TransportNode
 from tests.support.recovery_site import volume
 

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from components.host.transport_local import LocalTransport
-from components.longhorn.flow.interfaces import NodeError, Ref, SystemClock
+from components.longhorn.flow.interfaces import NodeError, Ref
 from components.longhorn.flow.node_tools import run_long, script
 from components.longhorn.flow.report import Outcome
+from components.longhorn.flow.system_clock import SystemClock
 from components.longhorn.flow.transport_node import TransportNode
 from components.longhorn.recovery import image, merge
 from components.longhorn.recovery.image_ext4 import Ext4

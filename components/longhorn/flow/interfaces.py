@@ -1,11 +1,11 @@
 """What the recovery flow needs of the world, as small protocols: a cluster, a node, a clock (DRV-005).
 
-The flow decides; these act. The real ones are in :mod:`.kubernetes_cluster` and :mod:`.transport_node`.
+The flow decides; these act. The real ones are in :mod:`.kubernetes_cluster`, :mod:`.transport_node` and
+:mod:`.system_clock`.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -23,7 +23,6 @@ __all__ = [
     "Node",
     "NodeError",
     "Ref",
-    "SystemClock",
     "name_of",
 ]
 
@@ -212,22 +211,6 @@ class Clock(Protocol):
 
     def sleep(self, seconds: float) -> None:
         """Wait."""
-
-
-class SystemClock:
-    """The machine's clock."""
-
-    def monotonic(self) -> float:
-        """Seconds that only grow."""
-        return time.monotonic()
-
-    def now(self) -> float:
-        """Seconds since 1970."""
-        return time.time()
-
-    def sleep(self, seconds: float) -> None:
-        """Wait."""
-        time.sleep(seconds)
 
 
 def name_of(document: Document) -> str:

@@ -12,9 +12,10 @@ from pydantic import ValidationError
 
 from ...host.remote_host import RemoteHost
 from ...host.transport import Transport
-from .interfaces import Cluster, ClusterError, Node, SystemClock
+from .interfaces import Cluster, ClusterError, Node
 from .kubernetes_cluster import KubernetesCluster
 from .site import BECOME, SiteArgs
+from .system_clock import SystemClock
 from .transport_node import TransportNode
 from .volumes import InvalidInputError, explain
 from .world import World
