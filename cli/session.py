@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import pwd
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote_to_bytes
 
 import toolchain
 from cli.errors import InputError
-from cli.stack import Stack, backend_in_use
+from cli.stack import BACKEND_VARIABLE, Stack
 from sandbox.endpoints import Endpoints
 from sandbox.supervisor import TOOLS as BACKEND_TOOLS
 from sandbox.supervisor import Sandbox
 from toolchain.engine_home import EngineHome, PluginSet, prepare, tools
-from toolchain.paths import state_dir
+from toolchain.paths import ROOT, state_dir
 
 # The sandbox holds nothing worth hiding, and its committed stack file must be readable in every clone.
 PUBLIC_SANDBOX_PASSPHRASE = "factory-sandbox"  # noqa: S105 - public on purpose, docs/decisions.md
@@ -26,11 +29,19 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Session:
-    """A stack, the engine for it, and the environment variables that make a plain `pulumi` behave the same."""
+    """A stack, the engine for it, and the environment variables that make a plain `pulumi` behave the same.
+
+    One of them names the state's backend, however it was chosen: the engine, the guards and the healing go by it.
+    """
 
     stack: Stack
     home: EngineHome
     exports: dict[str, str]
+
+    @property
+    def backend(self) -> str:
+        """The URL of the backend that has the stack's state."""
+        return self.exports[BACKEND_VARIABLE]
 
     @property
     def environment(self) -> dict[str, str]:
@@ -49,23 +60,23 @@ def open_session(stack: Stack, report: Report, *, start_backends: bool = True) -
             f"{stack.file.name}: factory:backends is `embedded` but factory:environment is {stack.environment!r}; "
             "the embedded backends serve `environment: sandbox` only"
         )
-    # A sandbox declares its backend (POL-10); production's is the operator's choice, as with a plain `pulumi`.
-    backend = backend_in_use() or stack.state_url
-    if not stack.embedded and backend is None:
-        raise InputError(
-            f"nothing says where the state of stack {stack.name!r} is: run `pulumi login URL`, or set "
-            "PULUMI_BACKEND_URL; docs/state-and-secrets.md has examples"
-        )
+    chosen = None if stack.embedded else _chosen_backend(stack)
     # All at once: one announcement of what has to be built, and one set of build caches.
     backends = BACKEND_TOOLS if stack.embedded and start_backends else ()
     toolchain.ensure([*tools(sandbox=stack.sandbox), *backends], report)
     home = prepare(sandbox=stack.sandbox, report=report)
     exports = home.environment | {"PULUMI_STACK": stack.name}
-    if stack.embedded:
-        exports |= _embedded_exports(start_backends, report)
-    elif stack.sandbox and backend:
-        exports["PULUMI_BACKEND_URL"] = backend  # the home of the local plugins knows of no login
+    exports |= {BACKEND_VARIABLE: chosen} if chosen else _embedded_exports(start_backends, report)
     return Session(stack, home, exports)
+
+
+def _chosen_backend(stack: Stack) -> str:
+    if stack.backend is None:
+        raise InputError(
+            f"nothing says where the state of stack {stack.name!r} is: run `pulumi login URL`, or set "
+            f"{BACKEND_VARIABLE}; docs/state-and-secrets.md has examples"
+        )
+    return stack.backend
 
 
 def _embedded_exports(start_backends: bool, report: Report) -> dict[str, str]:  # noqa: FBT001 - private
@@ -74,19 +85,29 @@ def _embedded_exports(start_backends: bool, report: Report) -> dict[str, str]:  
         Sandbox(directory).start(report)
     backend = directory / "backend"
     backend.mkdir(mode=0o700, exist_ok=True)
-    exports = {
-        "FACTORY_ENDPOINTS": str(Endpoints.path(directory)),
-        "PULUMI_BACKEND_URL": backend.as_uri(),
-    }
+    exports = {"FACTORY_ENDPOINTS": str(Endpoints.path(directory)), BACKEND_VARIABLE: backend.as_uri()}
     if not any(name in os.environ for name in PASSPHRASE_VARIABLES):
         exports["PULUMI_CONFIG_PASSPHRASE"] = PUBLIC_SANDBOX_PASSPHRASE
     return exports
 
 
 def file_backend(session: Session) -> Path | None:
-    """Return the folder of a `file://` state backend, or None for any other backend."""
-    url = session.environment.get("PULUMI_BACKEND_URL", "")
-    return Path(url.removeprefix("file://")) if url.startswith("file://") else None
+    """Return the folder that the engine takes for a `file://` state backend, or None for any other backend."""
+    scheme, _, rest = session.backend.partition("://")
+    if scheme != "file":
+        return None
+    path = Path(os.fsdecode(unquote_to_bytes(os.fsencode(re.split("[?#]", rest, maxsplit=1)[0]))))
+    if rest.startswith("~"):
+        return _account_home().joinpath(*path.parts[1:])
+    return ROOT / path  # a relative one begins where the engine runs
+
+
+def _account_home() -> Path:
+    """Return what the engine takes for `~`: the account's home, whatever HOME says, if the system knows the account."""
+    try:
+        return Path(pwd.getpwuid(os.getuid()).pw_dir)
+    except KeyError:
+        return Path.home()
 
 
 __all__ = ["PluginSet", "Report", "Session", "file_backend", "open_session"]

@@ -18,6 +18,7 @@ from toolchain.paths import ROOT
 
 PROJECT = "factory"
 DEFAULT_STACK = "sandbox"
+BACKEND_VARIABLE = "PULUMI_BACKEND_URL"
 STACK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 STACK_NAME_RULE = "at most 100 of A-Z, a-z, 0-9, '.', '_' and '-', a letter or digit first"
 
@@ -38,11 +39,14 @@ class Stack:
         return self.environment == "sandbox"
 
     @property
-    def state_url(self) -> str | None:
-        """The state backend that a sandbox declares."""
+    def backend(self) -> str | None:
+        """The URL of its state, unless embedded: PULUMI_BACKEND_URL, else what a sandbox declares, else the last login.
+
+        A sandbox has its own (POL-10), whatever the operator is logged in to; production's is the operator's choice.
+        """
         declared = self.config.get(f"{PROJECT}:sandbox")
         url = declared.get("state_url") if self.sandbox and isinstance(declared, dict) else None
-        return url if isinstance(url, str) else None
+        return os.environ.get(BACKEND_VARIABLE) or (url if isinstance(url, str) else None) or _login()
 
 
 def select(explicit: str | None) -> Stack:
@@ -75,9 +79,8 @@ def load(name: str) -> Stack:
     except OSError as error:
         raise InputError(f"{file.name} cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(
-            f"{file.name} is not readable YAML; `./factory config validate {file.name}` tells where"
-        ) from error
+        _explain_malformed(file)
+        raise InputError(f"{file.name} is not readable YAML: {' '.join(str(error).split())}") from error
     config = document.get("config") if isinstance(document, dict) else None
     config = config if isinstance(config, dict) else {}
     environment = config.get(f"{PROJECT}:environment")
@@ -90,6 +93,13 @@ def load(name: str) -> Stack:
     )
 
 
+def _explain_malformed(file: Path) -> None:
+    """Raise InputError with what the settings say of the file: where, why, and what to do."""
+    from cli.configuration import settings_of  # noqa: PLC0415 - far heavier than what every command needs of a stack
+
+    settings_of(Stack("", file, environment=None, embedded=False, config={}))
+
+
 def names() -> list[str]:
     """Return the stacks that have a file."""
     return [file.name.removeprefix("Pulumi.").removesuffix(".yaml") for file in files()]
@@ -100,13 +110,10 @@ def files() -> list[Path]:
     return sorted(ROOT.glob("Pulumi.*.yaml"))
 
 
-def backend_in_use() -> str | None:
-    """Return the state backend that the operator chose: PULUMI_BACKEND_URL, else the last `pulumi login`.
-
-    Read from the engine's own files: asking the engine would log in to its backend first.
-    """
+def _login() -> str | None:
+    """Return the backend of the last `pulumi login`, from the engine's own file: asked, it would log in there first."""
     current = _read(_engine_home() / "credentials.json").get("current")
-    return os.environ.get("PULUMI_BACKEND_URL") or (str(current) if current else None)
+    return str(current) if current else None
 
 
 def _engine_home() -> Path:
@@ -117,7 +124,7 @@ def _engine_selection() -> str | None:
     """Return what `pulumi stack select` noted for this project and the backend in use."""
     project_id = hashlib.sha1(str(ROOT / "Pulumi.yaml").encode(), usedforsecurity=False).hexdigest()
     workspace = _engine_home() / "workspaces" / f"{PROJECT}-{project_id}-workspace.json"
-    selected = (_read(workspace).get("stacks") or {}).get(backend_in_use())
+    selected = (_read(workspace).get("stacks") or {}).get(os.environ.get(BACKEND_VARIABLE) or _login())
     return str(selected).rsplit("/", 1)[-1] if selected else None
 
 

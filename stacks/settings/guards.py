@@ -185,7 +185,8 @@ def surroundings(
 ) -> list[Problem]:
     """Everything about a run's environment variables that does not fit its stack (POL-08, POL-10, SBX-08, SBX-11).
 
-    `state_url` is what a sandbox declares. A run whose state backend was chosen by `pulumi login` shows no URL.
+    `state_url` is what a sandbox declares. `./factory` names the state's backend in PULUMI_BACKEND_URL however it was
+    chosen; a plain `pulumi` after a `pulumi login` does not.
     """
     problems = environment_variables(environment, variables)
     if url := variables.get("PULUMI_BACKEND_URL"):
@@ -212,19 +213,18 @@ def backend_url(
     it may hold any word.
     """
     value = shown((), url)
-    subject = "PULUMI_BACKEND_URL"
+    subject = "the state backend"
     if environment == "prod":
         if not carries_sandbox(url, home):
             return []
-        return [
-            Problem("", subject, "production's state in a sandbox backend (POL-10)", "Use production's backend", value)
-        ]
+        fix = "Run `pulumi login` with production's, or name that in PULUMI_BACKEND_URL"
+        return [Problem("", subject, "production's state in a sandbox backend (POL-10)", fix, value)]
     if production and (mark := production.found_in(url)):
         fix = "Use a bucket of the sandbox's own"
         return [Problem("", subject, f"a sandbox's state in production: {mark} (SBX-08)", fix, value)]
     if declared:
         own = url.rstrip("/") == declared.rstrip("/")
-        fix = f"Use the backend that `{key_path(('sandbox', 'state_url'))}` names: {declared}"
+        fix = f"Unset PULUMI_BACKEND_URL, use what `{key_path(('sandbox', 'state_url'))}` names: {declared}"
     else:
         own = embedded and url.startswith("file://")
         fix = f"Name it in `{key_path(('sandbox', 'state_url'))}` and use it"

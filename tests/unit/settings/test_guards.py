@@ -135,7 +135,9 @@ def test_a_sandbox_uses_its_own_backend_only(url: str, declared: str | None, emb
 @pytest.mark.parametrize("url", ["gs://site-sandbox", "s3://states/sandbox/x", "file:///srv/sandbox", "gs://sandbox"])
 def test_production_never_uses_a_sandbox_backend(url: str) -> None:
     """POL-10: the other direction."""
-    assert [problem.path for problem in guards.backend_url("prod", url)] == ["PULUMI_BACKEND_URL"]
+    assert [problem.rule for problem in guards.backend_url("prod", url)] == [
+        "production's state in a sandbox backend (POL-10)"
+    ]
 
 
 @pytest.mark.parametrize("url", ["gs://site-states", "file:///home/sandbox/states", "s3://sandboxes"])
