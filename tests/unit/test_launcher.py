@@ -23,6 +23,7 @@ case "$*" in
 -c*) ;;
 "-m venv"*)
     for folder; do :; done
+    [ "$3" != --clear ] || rm -rf "$folder"
     mkdir -p "$folder/bin"
     cp "$0" "$folder/bin/python"
     cp "$0" "$folder/bin/pip"
@@ -186,6 +187,65 @@ def test_an_interrupted_first_run_does_not_stop_the_next(checkout: Checkout, end
     assert checkout.run("status")[:2] == (0, "ran -m cli status\n")
     assert checkout.installs == 2
     assert not checkout.lock.is_symlink()
+
+
+@pytest.mark.parametrize("upgrade", ["gone", "another version"])
+def test_an_upgrade_of_python_makes_the_environment_anew(checkout: Checkout, tmp_path: Path, upgrade: str) -> None:
+    checkout.run("status")
+    python = checkout.root / ".venv/bin/python"
+    python.unlink()
+    if upgrade == "gone":
+        python.symlink_to("python-that-was")
+    else:
+        newer = tmp_path / "newer"
+        newer.write_text("#!/bin/sh\necho No module named pip >&2; exit 1\n")
+        newer.chmod(0o755)
+        python.symlink_to(newer)
+    assert checkout.run("status")[:2] == (0, "ran -m cli status\n")
+    assert checkout.installs == 2
+    assert checkout.run("status")[:2] == (0, "ran -m cli status\n")
+    assert checkout.installs == 2
+
+
+def test_an_upgrade_in_the_middle_of_a_first_run_is_no_dead_end(checkout: Checkout) -> None:
+    Path(f"{checkout.log}.fail").touch()
+    assert checkout.run("status")[0] == 1
+    Path(f"{checkout.log}.fail").unlink()
+    python = checkout.root / ".venv/bin/python"
+    python.unlink()
+    python.symlink_to("python-that-was")
+    assert checkout.run("status")[:2] == (0, "ran -m cli status\n")
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no /proc here: a number alone tells nothing")
+@pytest.mark.parametrize("start", ["", "-", "-1"])
+def test_a_lock_whose_number_another_process_has_now_is_no_lock(checkout: Checkout, start: str) -> None:
+    checkout.lock.symlink_to(f"{os.getpid()}{start}")
+    assert checkout.run("status")[:2] == (0, "ran -m cli status\n")
+    assert not checkout.lock.is_symlink()
+
+
+def test_who_waits_says_once_for_whom_and_how_to_get_past(checkout: Checkout) -> None:
+    blocking = Path(f"{checkout.log}.block")
+    blocking.touch()
+    maker = checkout.start("one")
+    until(lambda: checkout.installs == 1)
+    waiting = checkout.start("two")
+    assert waiting.stderr is not None
+    said = waiting.stderr.readline()
+    blocking.unlink()
+    out, rest = waiting.communicate(timeout=120)
+    maker.communicate(timeout=120)
+    assert f"waiting for process {maker.pid}, which makes .venv; if it hangs, end it; if it is another program," in said
+    assert str(checkout.lock) in said
+    assert (out, rest) == ("ran -m cli two\n", "")
+    assert checkout.installs == 1
+
+
+def test_text_is_utf_8_whatever_the_locale_says(checkout: Checkout) -> None:
+    python = Path(checkout.environment["FACTORY_PYTHON"])
+    python.write_text(python.read_text().replace('echo "ran $*', 'echo "ran $PYTHONUTF8 $*'))
+    assert checkout.run("status")[:2] == (0, "ran 1 -m cli status\n")
 
 
 def test_without_a_python_it_says_what_to_do(checkout: Checkout, tmp_path: Path) -> None:
