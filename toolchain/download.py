@@ -20,6 +20,8 @@ MIRROR = "FACTORY_MIRROR"
 TIMEOUT = httpx.Timeout(30, connect=8)
 ATTEMPTS = 3
 BYTES_PER_SECOND = 5_000_000
+SURROUNDINGS = frozenset({"ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "SSL_CERT_FILE"})
+"""The variables that a client of HTTP is made by; a proxy's is heeded in small letters, too."""
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -32,15 +34,25 @@ class Vendor:
 
     ``$FACTORY_MIRROR`` (or ``mirror``) is the base address of a mirror which holds the assets below
     ``/<host>/<path>``; the checksums are then the mirror's. A host that did not answer is not asked again.
+
+    Raises OutOfReachError, naming the variables, if what the environment says of proxies and certificates is unusable.
     """
 
     def __init__(self, report: Report, mirror: str | None = None, timeout: httpx.Timeout | None = None) -> None:
         self._report = report
         self._mirror = (mirror or os.environ.get(MIRROR, "")).rstrip("/")
         self._silent: dict[str, str] = {}
-        self._client = httpx.Client(
-            timeout=timeout or TIMEOUT, follow_redirects=True, headers={"Accept-Encoding": "identity"}
-        )
+        try:
+            self._client = httpx.Client(
+                timeout=timeout or TIMEOUT, follow_redirects=True, headers={"Accept-Encoding": "identity"}
+            )
+        except (ImportError, ValueError, OSError, httpx.InvalidURL) as error:
+            # Not with the error's own words: they may hold a part of the proxy's password.
+            named = ", ".join(name for name in sorted(os.environ) if name.upper() in SURROUNDINGS)
+            raise OutOfReachError(
+                f"what {named} says cannot be used here: a proxy is http://HOST:PORT, not SOCKS, and SSL_CERT_FILE a "
+                "file of certificates"
+            ) from error
 
     def fetch(self, spec: Spec, target: Path) -> None:
         """Put the verified release of a tool into the empty folder ``target``.
@@ -109,7 +121,7 @@ class Vendor:
             raise OutOfReachError(self._silent[host])
         try:
             return self._client.send(self._client.build_request("GET", url), stream=stream)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             self._silent[host] = f"{host} cannot be reached: {error or type(error).__name__}"
             raise OutOfReachError(self._silent[host]) from error
 

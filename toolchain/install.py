@@ -77,8 +77,12 @@ class _SetUp:
         # Most commands find everything in place, and an HTTP client takes a while to load.
         from toolchain.download import OutOfReachError, Vendor  # noqa: PLC0415 - only a download needs it
 
+        try:
+            vendor = Vendor(self._report)
+        except OutOfReachError as error:
+            self._report(f"the official releases are out of reach: {error}")
+            return specs
         remaining = []
-        vendor = Vendor(self._report)
         try:
             for spec in specs:
                 directory = official_directory(spec)

@@ -211,6 +211,14 @@ def test_a_silent_host_is_asked_once_and_the_tools_are_built(
     assert sum("cannot be reached" in line for line in said) == 2
 
 
+def test_a_name_that_no_host_can_have_is_out_of_reach(
+    cache: Path, go: FakeGo, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACTORY_MIRROR", f"http://{'a' * 64}.example.test")
+    assert toolchain.ensure(["etcd"], said.append)["etcd"].is_relative_to(cache)
+    assert len(go.calls) == 1
+
+
 def test_a_host_that_never_answers_counts_as_out_of_reach(
     releases: ReleaseServer, go: FakeGo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -219,6 +227,26 @@ def test_a_host_that_never_answers_counts_as_out_of_reach(
         answer.delay = 0.5
     toolchain.ensure(["etcd"], print)
     assert len(go.calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("ALL_PROXY", "socks5://operator:hunter2@127.0.0.1:1080"),
+        ("https_proxy", "gopher://127.0.0.1"),
+        ("HTTPS_PROXY", "http://operator:hunter2#2@127.0.0.1:8080"),
+        ("SSL_CERT_FILE", "/nowhere/bundle.pem"),
+    ],
+)
+def test_surroundings_that_no_client_can_be_made_of_are_named_and_the_tools_built(
+    go: FakeGo, said: list[str], monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    toolchain.ensure(["etcd"], said.append)
+    assert len(go.calls) == 1
+    line = next(line for line in said if line.startswith("the official releases are out of reach: what "))
+    assert variable in line
+    assert "hunter2" not in "".join(said)
 
 
 def test_a_platform_without_a_release_is_built(
