@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Sequence
 from typing import Any
 
-from cli.errors import CommandError
+from cli.errors import CommandError, InputError
 from cli.session import Session
 from toolchain.paths import ROOT
 
@@ -29,18 +29,19 @@ def run(session: Session, arguments: Sequence[str], *, extra_environment: dict[s
 def capture(session: Session, arguments: Sequence[str]) -> str:
     """Run `pulumi` quietly and return what it prints.
 
-    Raises CommandError with the engine's own last words.
+    Raises CommandError with the engine's own last words, InputError for a wrong passphrase.
     """
     done = subprocess.run(
         [session.home.pulumi, *arguments],
         cwd=ROOT,
         env=session.environment,
         capture_output=True,
-        text=True,
+        encoding="utf-8",  # as the engine writes it; the locale may say otherwise
+        errors="backslashreplace",
         check=False,
     )
     if done.returncode:
-        raise CommandError(_last_words(done.stderr or done.stdout, arguments))
+        raise _failure(done.stderr or done.stdout, arguments)
     return done.stdout
 
 
@@ -49,14 +50,15 @@ def capture_json(session: Session, arguments: Sequence[str]) -> Any:  # noqa: AN
     return json.loads(capture(session, arguments) or "null")
 
 
-def _last_words(text: str, arguments: Sequence[str]) -> str:
+def _failure(text: str, arguments: Sequence[str]) -> CommandError:
+    """Return the error for what a failed run of the engine said."""
     lines = [line for line in text.strip().splitlines() if line.strip()]
-    words = "\n".join(lines[-8:]) if lines else "it said nothing"
+    words = f"pulumi {arguments[0]}: " + ("\n".join(lines[-8:]) if lines else "it said nothing")
     if "incorrect passphrase" in text:
-        words += (
-            "\nthe passphrase is taken from PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE; "
+        return InputError(
+            f"{words}\nthe passphrase is taken from PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE; "
             "for the embedded sandbox unset both"
         )
     if "no stack named" in text:
         words += "\nnothing was made of it yet: run `./factory up`"
-    return f"pulumi {arguments[0]}: {words}"
+    return CommandError(words)

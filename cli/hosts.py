@@ -64,6 +64,13 @@ def scan(address: str, port: int | None) -> None:
 
 
 def _read(file: Path) -> list[Changes]:
-    """Return what was noted; the last word about a role counts."""
-    found = [Changes.from_data(json.loads(line)) for line in file.read_text("utf-8").splitlines()]
-    return list({(each.host, each.role): each for each in found}.values())
+    """Return what was noted; the last word about a role counts. A line that was cut off is told and left out."""
+    found: dict[tuple[str, str], Changes] = {}
+    for line in file.read_bytes().splitlines():
+        try:
+            each = Changes.from_data(json.loads(line))
+        except (ValueError, LookupError, TypeError):
+            report(f"what a role changed is missing below: {file} was not written to its end, is that disk full?")
+        else:
+            found[each.host, each.role] = each
+    return list(found.values())

@@ -37,6 +37,20 @@ def test_a_run_ends_with_a_line_for_each_role_that_changes(
     assert lines[1].endswith("restart x.service")
 
 
+def test_a_line_that_a_full_disk_cut_off_is_told_and_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "changes"
+    with shown_changes(["up"], file) as variables:
+        monkeypatch.setenv(REPORT_VARIABLE, variables[REPORT_VARIABLE])
+        report(changes("b.example.test", "web", ACTIONS))
+        with file.open("ab") as notes:
+            notes.write(b'{"host": "caf\xc3')
+    printed = capsys.readouterr()
+    assert [line.split()[0] for line in printed.out.splitlines()] == ["host", "b.example.test"]
+    assert f"{file} was not written to its end" in printed.err
+
+
 def test_a_result_in_json_stays_json(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
