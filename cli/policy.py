@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,6 +11,7 @@ from cli.session import Session
 from policies.pack_config import pack_config
 from stacks.settings import production_fingerprints
 from stacks.settings.access import access
+from stacks.settings.addresses import addresses
 from stacks.settings.endpoints import read_endpoints
 from stacks.settings.needs import needs
 from stacks.settings.schema import Settings
@@ -43,18 +43,10 @@ def write_policy_config(session: Session, settings: Settings) -> Path:
         i_mean_prod=settings.i_mean_prod,
         kube_contexts=[cluster.context] if cluster else [],
         kube_servers=[cluster.server] if cluster else [],
-        resolved={host: _addresses(host) for host in hosts if host},
+        resolved={host: addresses(host) for host in hosts if host},
         sandbox_networks=_LOOPBACK if session.stack.embedded else (),
     )
     file = state_dir() / "policies" / f"{session.stack.name}.json"
     file.parent.mkdir(mode=0o700, exist_ok=True)
     file.write_text(json.dumps(document, indent=2), "utf-8")
     return file
-
-
-def _addresses(host: str) -> list[str]:
-    """Look the addresses of a host up; none when it cannot be found, for then nothing can reach it either."""
-    try:
-        return sorted({str(entry[4][0]) for entry in socket.getaddrinfo(host, None, proto=socket.IPPROTO_TCP)})
-    except OSError:
-        return []

@@ -1,8 +1,11 @@
 """The base of every argument model: one place for the rules that all of them share."""
 
 import ipaddress
+import re
+from decimal import Decimal
 from functools import partial
 from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, StringConstraints
 from pydantic.config import JsonDict
@@ -15,12 +18,14 @@ __all__ = [
     "HostName",
     "HttpUrl",
     "Model",
+    "OperatorPath",
     "Port",
     "Quantity",
     "Seconds",
     "SqlName",
     "VaultPath",
     "about",
+    "amount",
 ]
 
 _PARTS: Final = frozenset({"schema", "items_schema", "keys_schema", "values_schema", "choices"})
@@ -77,8 +82,34 @@ DnsLabel = Annotated[str, StringConstraints(pattern=rf"^{_LABEL}$", max_length=6
 HostName = Annotated[str, StringConstraints(pattern=rf"^{_LABEL}(\.{_LABEL})*$", max_length=253)]
 """A DNS name without a trailing dot."""
 
-HttpUrl = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*[^\s?#/])?$")]
-"""A web address without a login, without a query and without a trailing slash."""
+_URL_HOST: Final = re.compile(r"(?=.{1,253}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
+"""A DNS name or IPv4 address; unlike those of machines, names of containers may have an underscore."""
+
+
+def _reachable(url: str) -> str:
+    if not _has_host(url):
+        rule = "names no host and port that can be reached"
+        message = f"{rule}; give a DNS name or an address, IPv6 in brackets, and a port from 1 to 65535 if any"
+        raise ValueError(message)
+    return url
+
+
+def _has_host(url: str) -> bool:
+    """Read host and port as every client will: what none can read is found with the configuration, not in a run."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+        bracketed = parts.netloc.startswith("[") and bool(ipaddress.IPv6Address(host))
+    except ValueError:
+        return False
+    named = bracketed or _URL_HOST.fullmatch(host) is not None
+    return named and port != 0 and not parts.netloc.endswith(":")
+
+
+HttpUrl = Annotated[
+    str, StringConstraints(pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*[^\s?#/])?$"), AfterValidator(_reachable)
+]
+"""A web address without a login, without a query and without a trailing slash; its host and port can be read."""
 
 
 def _network(text: str) -> str:
@@ -102,8 +133,21 @@ Seconds = Annotated[int, Field(ge=1)]
 SqlName = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_-]{0,62}$")]
 """A PostgreSQL identifier. Hyphens are allowed: every statement quotes it (NAME-26)."""
 
+OperatorPath = Annotated[str, StringConstraints(pattern=r"^(/|~/)[^\x00\n]+$")]
+"""A file or folder of the operator's machine, the same from wherever a command is called; ``~/`` is the home."""
+
 VaultPath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$")]
 """The path of a Vault mount, without slashes at its ends."""
 
 Quantity = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$")]
 """A Kubernetes quantity: ``250m`` (CPU), ``128Mi`` (memory), ``1Gi`` (storage)."""
+
+_UNITS: Final = {"": 0, "m": -1, "k": 1, "M": 2, "G": 3, "T": 4, "Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4}
+"""Powers of 1000, or of 1024 where the unit ends with ``i``."""
+
+
+def amount(quantity: str) -> Decimal:
+    """Read a quantity as a number, to compare it with another."""
+    number = quantity.rstrip("mkKMGTi")
+    unit = quantity[len(number) :]
+    return Decimal(number) * Decimal(1024 if unit.endswith("i") else 1000) ** _UNITS[unit]

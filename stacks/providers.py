@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import TypeVar
@@ -71,7 +72,7 @@ class Providers:
             "vault",
             address=target.connection.address,
             token=pulumi.Output.secret(target.token),
-            ca_cert_file=target.connection.ca_cert_file,
+            ca_cert_file=_below_home(target.connection.ca_cert_file),
             # Said although it is the default: VAULT_SKIP_VERIFY of the operator's shell would win otherwise.
             skip_tls_verify=False,
             # By default each run works with a child of the token, which ends with it.
@@ -91,7 +92,7 @@ class Providers:
             username=target.connection.username,
             password=pulumi.Output.secret(target.password),
             sslmode=target.connection.sslmode,
-            sslrootcert=target.connection.sslrootcert,
+            sslrootcert=_below_home(target.connection.sslrootcert),
             superuser=target.connection.superuser,
             connect_timeout=target.connection.connect_timeout_seconds,
             # Said although it is the default: PGDATABASE of the operator's shell would win otherwise.
@@ -115,6 +116,14 @@ class Providers:
         from components.host import FactoryProvider  # noqa: PLC0415 - only if a section needs it
 
         return FactoryProvider("factory")
+
+
+def _below_home(file: str | None) -> str | None:
+    """Say where a file below the home is, which no provider looks for.
+
+    One below the checkout stays as it is: providers run there, and the state is the same from every checkout.
+    """
+    return os.path.expanduser(file) if file is not None else None  # noqa: PTH111 - a path object would change the rest
 
 
 def _present(target: _Target | None, section: str) -> _Target:

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 from pydantic import BeforeValidator, Field, StringConstraints
 
-from ..model import Model, Port, Seconds, about
+from ..model import Model, OperatorPath, Port, Seconds, about
 from .public_key import PublicKey
 
 __all__ = ["DEFAULT_PORT", "JumpHost", "RemoteHost", "Sudo"]
@@ -24,7 +24,7 @@ def _none_is_empty(given: object) -> object:
     return "" if given is None else given
 
 
-ConfigFile = Annotated[str, BeforeValidator(_none_is_empty)]
+ConfigFile = Annotated[str, BeforeValidator(_none_is_empty), StringConstraints(pattern=r"^((/|~/)[^\x00\n]+)?$")]
 """A file, or none as an empty path: what is null gets lost on its way through the engine, and the default is a file."""
 
 Prefix = Annotated[str, StringConstraints(pattern=r"^/[^\x00\n]*$")]
@@ -71,15 +71,13 @@ class RemoteHost(Model):
         description="The host's public key, verified out of band; `./factory host-key scan ADDRESS` shows it.",
         json_schema_extra=about(_SOURCE),
     )
-    identity_file: str | None = Field(
+    identity_file: OperatorPath | None = Field(
         default=None,
-        min_length=1,
         description="Private key on the operator's machine, or the public half of a key which an agent holds.",
         json_schema_extra=about(_SOURCE),
     )
-    agent_socket: str | None = Field(
+    agent_socket: OperatorPath | None = Field(
         default=None,
-        min_length=1,
         description="Socket of the SSH agent; else the SSH configuration file's, else SSH_AUTH_SOCK.",
         json_schema_extra=about(_SOURCE),
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import yaml
@@ -19,7 +19,9 @@ from .endpoints import Endpoints, certificate_file
 from .problems import Problem, SettingsError, key_path
 from .schema import Settings
 
-__all__ = ["Access", "KubernetesAccess", "PostgresAccess", "VaultAccess", "access", "select_context"]
+__all__ = ["Access", "KubernetesAccess", "PostgresAccess", "VaultAccess", "access", "operator_file", "select_context"]
+
+_CHECKOUT: Final = FilePath(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,11 @@ def access(
     return Access(**found)
 
 
+def operator_file(path: str) -> FilePath:
+    """Find a file that a stack file names: the same one wherever a command is called, and for the program."""
+    return _CHECKOUT / FilePath(path).expanduser()
+
+
 def select_context(config: object, context: str, directory: FilePath) -> KubernetesAccess:
     """Reduce a kubeconfig to one context, so that no other cluster's key gets into the state.
 
@@ -140,7 +147,7 @@ def _postgres(settings: Settings, credentials: Mapping[str, str], endpoints: End
 
 
 def _from_file(connection: KubernetesConnection) -> KubernetesAccess:
-    path = FilePath(connection.kubeconfig).expanduser()
+    path = operator_file(connection.kubeconfig)
     where = key_path(("kubernetes", "kubeconfig"))
     fix = "Give the path of a kubeconfig file"
     try:
@@ -150,11 +157,17 @@ def _from_file(connection: KubernetesConnection) -> KubernetesAccess:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SettingsError([Problem("", where, "is not a kubeconfig file", fix, str(path))]) from error
     try:
-        return select_context(config, connection.context, path.parent)
+        found = select_context(config, connection.context, path.parent)
     except LookupError as error:
         fix = f"Contexts in {path}: {', '.join(_contexts(config)) or 'none'}"
         where = key_path(("kubernetes", "context"))
         raise SettingsError([Problem("", where, str(error.args[0]), fix, connection.context)]) from error
+    try:
+        urlsplit(found.server)
+    except ValueError as error:
+        rule = f"the server of context {connection.context} in {path} cannot be read: {found.server}"
+        raise SettingsError([Problem("", where, rule, "Correct the kubeconfig file")]) from error
+    return found
 
 
 def _credential(section: str, credentials: Mapping[str, str]) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from components.model import HostName, HttpUrl, Model, Port, Seconds, about
 
-__all__ = ["CREDENTIALS", "KubernetesConnection", "PostgresConnection", "VaultConnection"]
+__all__ = ["CREDENTIALS", "KubernetesConnection", "OperatorFile", "PostgresConnection", "VaultConnection"]
 
 CREDENTIALS = {
     "vault": {"vault_token": "a Vault token of the operator"},
@@ -25,13 +25,16 @@ CREDENTIALS = {
 They are never taken from the environment: VAULT_TOKEN or PGPASSWORD of another site would be used in silence (POL-33).
 """
 
+OperatorFile = Annotated[str, StringConstraints(pattern=r"^(~/|[^~\x00\n])[^\x00\n]*$")]
+"""A file of the operator: absolute, below the home directory by ``~/``, or below the checkout (`operator_file`)."""
+
 
 class KubernetesConnection(Model):
     """The cluster: one context of a kubeconfig file. The current context is never used (POL-11, SBX-16)."""
 
-    kubeconfig: str = Field(
-        description="Path of the kubeconfig file; `~` is the home directory. Only the named context is handed over.",
-        min_length=1,
+    kubeconfig: OperatorFile = Field(
+        description="Path of the kubeconfig file: absolute, from `~/`, or from the checkout. Only the named context is "
+        "handed over.",
         json_schema_extra=about("POL-11, SBX-16", unit="path"),
     )
     context: str = Field(
@@ -46,9 +49,10 @@ class VaultConnection(Model):
         description="Address of the server, for example `https://vault.example.test`.",
         json_schema_extra=about("VAULT-06, POL-03", unit="URL"),
     )
-    ca_cert_file: str | None = Field(
+    ca_cert_file: OperatorFile | None = Field(
         default=None,
-        description="PEM file of the authority that signed the server's certificate; absent means the system's trust.",
+        description="PEM file of the authority that signed the server's certificate: absolute, from `~/`, or from the "
+        "checkout; absent means the system's trust.",
         json_schema_extra=about("GITEA-10", unit="path"),
     )
     skip_child_token: bool = Field(
@@ -79,9 +83,10 @@ class PostgresConnection(Model):
     sslmode: Literal["disable", "require", "verify-ca", "verify-full"] = Field(
         default="verify-full", description="How far the server is checked (libpq).", json_schema_extra=about("PG-30")
     )
-    sslrootcert: str | None = Field(
+    sslrootcert: OperatorFile | None = Field(
         default=None,
-        description="PEM file of the authority that signed the server's certificate.",
+        description="PEM file of the authority that signed the server's certificate: absolute, from `~/`, or from the "
+        "checkout.",
         json_schema_extra=about("PG-30", unit="path"),
     )
     superuser: bool = Field(

@@ -11,8 +11,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from components.model import CidrBlock, DnsLabel, HostName, HttpUrl, Quantity, SqlName, VaultPath
+from components.model import CidrBlock, DnsLabel, HostName, HttpUrl, OperatorPath, Quantity, SqlName, VaultPath
 
+from .connections import OperatorFile
 from .problems import Path, Problem, did_you_mean, key_path, shown
 from .yaml_file import StackFile
 
@@ -24,6 +25,8 @@ _FORMS = {
         (HttpUrl, "a web address: http:// or https://, a host, no login, no slash at the end"),
         (CidrBlock, "a range of addresses such as 10.42.0.0/16"),
         (SqlName, "a PostgreSQL name: at most 63 of a-z, 0-9, _ and -, beginning with a letter or _"),
+        (OperatorPath, "a path from `/` or from `~/`"),
+        (OperatorFile, "a file from `/`, from `~/` or from the checkout"),
         (VaultPath, "a path without slashes at its ends"),
         (Quantity, "a quantity such as 250m, 128Mi or 1Gi"),
     )

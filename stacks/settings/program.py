@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
@@ -15,6 +14,7 @@ from pulumi.runtime.config import CONFIG, is_config_secret
 
 from . import guards
 from .access import Access, access
+from .addresses import addresses
 from .endpoints import read_endpoints
 from .load import load, production_fingerprints
 from .needs import needs
@@ -69,7 +69,7 @@ def _site(variables: Mapping[str, str], directory: FilePath) -> Site:
     needed = frozenset(needs(dict(settings)))
     reached = access(settings, needed, clear.get("credentials", {}), endpoints)
     if settings.environment == "sandbox" and (
-        problems := guards.resolved_hosts(_places(reached, settings), production, _addresses)
+        problems := guards.resolved_hosts(_places(reached, settings), production, addresses)
     ):
         raise SettingsError(problems)
     for name in (raw.get("hosts") or {}).keys() - settings.hosts.keys():
@@ -152,11 +152,3 @@ def _empty(value: object, path: tuple[str, ...]) -> Iterable[Problem]:
     elif not isinstance(value, str) or not value:
         fix = f"Run `pulumi config set --secret --path '{'.'.join(path)}'`"
         yield Problem("", key_path(path), "missing secret: it is empty or no text", fix)
-
-
-def _addresses(host: str) -> list[str]:
-    """Look the addresses of a host up; none when it cannot be found, for then nothing can reach it either."""
-    try:
-        return [str(entry[4][0]) for entry in socket.getaddrinfo(host, None, proto=socket.IPPROTO_TCP)]
-    except OSError:
-        return []

@@ -52,6 +52,11 @@ def test_two_spellings_of_a_machine_are_one() -> None:
         ({"sudo": "maybe"}, ("sudo",)),
         ({"python": "python3 -c x"}, ("python",)),
         ({"root": "relative"}, ("root",)),
+        # Relative to what? A command is called from anywhere, the program runs in its checkout.
+        ({"identity_file": "keys/id"}, ("identity_file",)),
+        ({"identity_file": "~op/id"}, ("identity_file",)),
+        ({"agent_socket": "agent"}, ("agent_socket",)),
+        ({"ssh_config": "config"}, ("ssh_config",)),
         ({"jump_hosts": [{"address": "jump.example.test", "user": "hop"}]}, ("jump_hosts", 0, "host_key")),
         ({"prot": 22}, ("prot",)),
     ],

@@ -8,6 +8,9 @@ from typing import Any
 import pulumi
 import pytest
 
+from stacks.providers import Providers
+from stacks.settings.access import operator_file
+from stacks.settings.addresses import addresses
 from stacks.settings.program import Site, from_pulumi
 from stacks.settings.yaml_file import read
 from tests.support.mocks import Graph, build
@@ -195,6 +198,50 @@ def test_a_file_that_is_no_kubeconfig_is_refused(tmp_path: Path, content: str) -
     kubeconfig = tmp_path / "kubeconfig"
     kubeconfig.write_text(content)
     assert "factory:kubernetes" in refusal(*_explicit(kubeconfig, "home"), {})
+
+
+def test_a_server_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    kubeconfig = write_kubeconfig(tmp_path, "home", server="https://[bad")
+    message = refusal(*_explicit(kubeconfig, "home"), {})
+    assert f"the server of context home in {kubeconfig} cannot be read: https://[bad" in message
+
+
+def test_a_file_is_the_same_from_every_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program runs in the checkout, a command where it is called: relative files are the checkout's for both."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/operator")
+    assert operator_file("certificates/ca.pem") == ROOT / "certificates/ca.pem"
+    assert operator_file("~/ca.pem") == Path("/home/operator/ca.pem")
+    assert operator_file("/srv/ca.pem") == Path("/srv/ca.pem")
+    (tmp_path / "kubeconfig").touch()
+    message = refusal(*_explicit(Path("kubeconfig"), "home"), {})
+    assert f"factory:kubernetes.kubeconfig = {ROOT}/kubeconfig: cannot be read: No such file" in message
+
+
+def test_providers_get_files_that_they_find(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None of them knows a home; they run in the checkout, and the state is the same from every checkout."""
+    monkeypatch.setenv("HOME", "/home/operator")
+    files = [("~/ca.pem", "/home/operator/ca.pem"), ("certificates/ca.pem", "certificates/ca.pem")]
+    for written, given in files:
+
+        def program(written: str = written) -> None:
+            values, encrypted = _explicit(write_kubeconfig(tmp_path, "home"), "home")
+            values["vault"]["ca_cert_file"] = values["postgres"]["sslrootcert"] = written
+            configure(values, encrypted)
+            Providers(from_pulumi({}, ROOT).access).of(["vault", "postgres"])
+
+        graph = build(program)
+        assert graph.one("pulumi:providers:vault").get("caCertFile") == given
+        assert graph.one("pulumi:providers:postgresql").get("sslrootcert") == given
+
+
+@pytest.mark.parametrize("host", ["vault..example.test", f"{'a' * 64}.example.test", "\ud800"])
+def test_a_name_that_cannot_be_asked_for_has_no_address(host: str) -> None:
+    assert addresses(host) == []
+
+
+def test_the_addresses_of_a_name_come_once_and_in_order() -> None:
+    assert addresses("127.0.0.1") == ["127.0.0.1"]
 
 
 def test_every_connection_that_fails_is_named_at_once(tmp_path: Path) -> None:
