@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import socket
 from pathlib import Path
 
 import pytest
@@ -78,3 +80,17 @@ def test_with_nobody_to_ask_only_yes_applies_and_the_state_stays_with_the_offici
     assert refused.returncode == 1
     assert "was made with the local provider plugins and cannot be used with the official ones" in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+def test_after_a_login_a_killed_run_is_healed(production: Project, tmp_path: Path) -> None:
+    """The login alone says where the state is, in a folder whose name a URL has to escape."""
+    states = tmp_path / "états of the site"
+    lock = states / ".pulumi/locks/organization/factory" / STACK / "0c0ffee0.json"
+    lock.parent.mkdir(parents=True)
+    nobody = {"pid": 2**22 + 1, "hostname": socket.gethostname(), "timestamp": "2026-01-02T03:04:05+01:00"}
+    lock.write_text(json.dumps(nobody), "utf-8")
+    production.pulumi(STACK, "login", states.as_uri())
+    del production.environment["PULUMI_BACKEND_URL"]
+    brought_up = production.factory("up", "--yes")
+    assert f"clearing the lock of a dead run (process {nobody['pid']})" in brought_up.stderr
+    assert (states / f".pulumi/stacks/factory/{STACK}.json").is_file()
