@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from contextlib import ExitStack
 from dataclasses import asdict
 
 import typer
@@ -14,8 +15,9 @@ from rich.table import Table
 
 import toolchain
 from cli.confirmation import confirmed
+from cli.exclusive import alone
 from cli.session import Report
-from cli.stack import Stack
+from cli.stack import PROJECT, Stack
 from sandbox.status import SandboxStatus
 from sandbox.supervisor import Sandbox
 from toolchain.progress import size
@@ -67,15 +69,26 @@ def show_backends(*, as_json: bool) -> None:
 
 
 def reset_sandbox(*, yes: bool, report: Report) -> None:
-    """Delete the backends' data and the states of the stacks that described it. Raises InputError, SandboxError."""
+    """Delete the backends' data and the states of the stacks that described it, with the copies of these.
+
+    What runs noted of themselves stays: the next run ends what a killed one left. Raises InputError, SandboxError,
+    CommandError while a stack is being changed, OSError.
+    """
     directory = toolchain.state_dir()
     question = f"Delete the databases, secrets and objects of the sandbox below {directory}?"
-    if not yes and not confirmed("sandbox", question):
-        report("nothing was changed")
-        raise typer.Exit(1)
-    Sandbox(directory).reset(report, yes=True)
-    for name in ("backend", "pulumi-home", "runs", "state-copies"):
-        shutil.rmtree(directory / name, ignore_errors=True)
+    with ExitStack() as held:
+        # Of all stacks: each run uses the engine's home.
+        for folder in sorted((directory / "runs").glob("*/")):
+            held.enter_context(alone(folder.name))
+        if not yes and not confirmed("sandbox", question):
+            report("nothing was changed")
+            raise typer.Exit(1)
+        Sandbox(directory).reset(report, yes=True)
+        states = (directory / "backend" / ".pulumi" / "stacks" / PROJECT).glob("*.json")
+        copies = [directory / "state-copies" / state.stem for state in states]
+        for folder in (*copies, directory / "pulumi-home", directory / "backend"):
+            if folder.exists():
+                shutil.rmtree(folder)
 
 
 def _backend_table(status: SandboxStatus) -> Table:
