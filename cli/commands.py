@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from cli import cm5, notes, recover
+from cli import cm5, forwarded, notes, recover
 from cli.errors import CommandError, InputError
 from cli.options import JsonOption, StackOption
 from cli.reporting import report
@@ -59,14 +59,14 @@ def up(
     from cli import stack as stacks
     from cli.forks import forks
 
-    forwarded, section = _options(context), _section(only)
+    words, section = forwarded.options(context.args), _section(only)
     chosen = stacks.select(stack)
     with forks(chosen) as forked:  # begins with its own imports while the rest of this command is imported here
         from cli import lifecycle
         from cli.adoption import read_import_file
 
         adopted = read_import_file(chosen, adopt) if adopt else []
-        status = lifecycle.up(chosen, section, forwarded, forked, yes=yes, adopted=adopted, report=report)
+        status = lifecycle.up(chosen, section, words, forked, yes=yes, adopted=adopted, report=report)
     raise typer.Exit(status)
 
 
@@ -76,12 +76,12 @@ def preview(context: typer.Context, stack: StackOption = None, only: OnlyOption 
     from cli import stack as stacks
     from cli.forks import forks
 
-    forwarded, section = _options(context), _section(only)
+    words, section = forwarded.options(context.args), _section(only)
     chosen = stacks.select(stack)
     with forks(chosen) as forked:  # as in `up`
         from cli import lifecycle
 
-        status = lifecycle.preview(chosen, section, forwarded, forked, report=report)
+        status = lifecycle.preview(chosen, section, words, forked, report=report)
     raise typer.Exit(status)
 
 
@@ -91,8 +91,8 @@ def destroy(context: typer.Context, stack: StackOption = None, only: OnlyOption 
     from cli import lifecycle
     from cli import stack as stacks
 
-    forwarded = _options(context)
-    raise typer.Exit(lifecycle.destroy(stacks.select(stack), _section(only), forwarded, yes=yes, report=report))
+    words = forwarded.options(context.args)
+    raise typer.Exit(lifecycle.destroy(stacks.select(stack), _section(only), words, yes=yes, report=report))
 
 
 @app.command()
@@ -302,14 +302,6 @@ def config_reference() -> None:
     from stacks.settings.reference import reference
 
     typer.echo(reference(), nl=False)
-
-
-def _options(context: typer.Context) -> list[str]:
-    """Return what goes to the engine. Raises InputError for a word: it would fetch a template of that name."""
-    if context.args and not context.args[0].startswith("-"):
-        word = context.args[0]
-        raise InputError(f"{word!r} is no option; a stack is named by --stack {word}, a section by --only {word}")
-    return context.args
 
 
 def _section(only: list[str] | None) -> str | None:
