@@ -10,13 +10,12 @@ draws for an identity group.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -77,9 +76,9 @@ def adopt(stack: Stack, section: str, file: Path, *, as_json: bool, report: Repo
     if file.is_dir() or not os.access(file.parent, os.W_OK | os.X_OK):
         raise InputError(f"--file {file}: no file can be written there; name one in a folder that is yours")
     ready = lifecycle.prepare(stack, report, only=section)
-    patterns = [pattern for pattern in ready.targets(section) if pattern != "--target"]
-    with _scratch(ready.session) as scratch:
-        search = _Search(scratch, _export(ready.session), patterns, lambda: VaultClient.of(scratch, ready.settings))
+    state = state_edit.read(ready.session)
+    with state_edit.scratch(ready.session, state) as scratch:
+        search = _Search(scratch, state, ready.patterns(section), lambda: VaultClient.of(scratch, ready.settings))
         comparisons = search.compare()
     equal = {comparison.urn for comparison in comparisons if comparison.verdict is Verdict.EQUAL}
     if equal:
@@ -103,23 +102,12 @@ def read_import_file(stack: Stack, file: Path) -> list[Record]:
     return found.resources
 
 
-@contextlib.contextmanager
-def _scratch(session: Session) -> Iterator[Session]:
-    """Give the same stack with an empty state of its own, which decrypts what the real one encrypts."""
-    before = session.stack.file.read_bytes()
-    with tempfile.TemporaryDirectory(prefix="factory-adopt-") as folder:
-        scratch = replace(session, exports=session.exports | {"PULUMI_BACKEND_URL": Path(folder).as_uri()})
-        try:
-            engine.capture(scratch, ["stack", "init", "--no-select", "--stack", session.stack.name])
-            yield scratch
-        finally:
-            if session.stack.file.read_bytes() != before:
-                session.stack.file.write_bytes(before)
-
-
 @dataclass
 class _Search:
-    """Finds the real objects of the URNs that match `patterns`, starting from the stack's own state."""
+    """Finds the real objects of the URNs that match `patterns`, starting from the stack's own state.
+
+    `scratch` has that state too.
+    """
 
     scratch: Session
     state: State
@@ -133,8 +121,6 @@ class _Search:
 
     def compare(self) -> list[Comparison]:
         owned = state_edit.resources(self.state).keys()
-        if owned:
-            state_edit.store(self.scratch, self.state)
         # Each round knows more: what depends on an object can be looked up once that object was found.
         while True:
             plans, differences = self._preview()
@@ -200,7 +186,7 @@ class _Search:
         if targets:
             options = ["--yes", "--skip-preview", "--stack", self.scratch.stack.name]
             engine.capture(self.scratch, ["refresh", *options, *targets])
-        shown = _export(self.scratch, "--show-secrets")
+        shown = state_edit.read(self.scratch, "--show-secrets")
         if secrets := [
             record for urn, record in state_edit.resources(shown).items() if record["type"] == _KV and urn in fresh
         ]:
@@ -208,7 +194,7 @@ class _Search:
             for record in secrets:
                 record["outputs"] |= _kv_outputs(_clear(record["inputs"]["dataJson"]))
             state_edit.store(self.scratch, shown)
-        self.state = _export(self.scratch)
+        self.state = state_edit.read(self.scratch)
         self.records |= {
             urn: self.records[urn] | {"outputs": state_edit.resources(self.state)[urn]["outputs"]}
             for urn in (record["urn"] for record in secrets)
@@ -233,18 +219,13 @@ class _Search:
 
     def _differing_keys(self, urn: str) -> tuple[str, ...]:
         """Compare the values of a KV secret: its provider reads that it exists, not what it holds."""
-        record = state_edit.resources(_export(self.scratch, "--show-secrets"))[urn]
+        record = state_edit.resources(state_edit.read(self.scratch, "--show-secrets"))[urn]
         wanted = json.loads(_clear(record["inputs"]["dataJson"]))
         found = (self.vault.read(record["id"]) or {}).get("data") or {}
         return tuple(f"dataJson.{key}" for key in sorted({*wanted, *found}) if wanted.get(key) != found.get(key))
 
     def _wanted(self, urn: str) -> bool:
         return any(fnmatchcase(urn, pattern) for pattern in self.patterns)
-
-
-def _export(session: Session, *options: str) -> State:
-    exported: State = json.loads(engine.capture(session, ["stack", "export", "--stack", session.stack.name, *options]))
-    return exported
 
 
 def _planned_inputs(goal: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -7,18 +7,17 @@ neither role can be removed, and once Vault has lost the connection it cannot re
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from fnmatch import fnmatchcase
 from typing import Any
 
 from cli.errors import CommandError
+from cli.forwarded import narrowed
+from cli.protection import going
 from cli.session import Report
 from cli.vault_client import VaultClient
 from stacks.settings.sections import targets
 
 _ROLE = "vault:database/secretBackendRole:SecretBackendRole"
 _SECONDS = 60
-# Options with which the engine takes a part of the resources only.
-NARROWING = ("--target", "-t", "--exclude")
 
 
 def leaving(resources: Iterable[dict[str, Any]], stack: str, declared: Iterable[str]) -> list[str]:
@@ -34,15 +33,16 @@ def end(
     open_vault: Callable[[], VaultClient],
     report: Report,
 ) -> None:
-    """Revoke the leases of every database role that is about to be removed: those whose URN meets a pattern.
+    """Revoke the leases of every database role that is about to be removed with what meets a pattern.
 
     Nothing is done where the engine will refuse anyway, because of protected data, or where the person who runs this
     has narrowed the run down. A Vault that does not answer or refuses is reported: the engine then says what fails.
     """
-    going = [one for one in resources if any(fnmatchcase(one["urn"], pattern) for pattern in patterns)]
-    if any(one.get("protect") for one in going) or any(word.startswith(NARROWING) for word in forwarded):
+    urns = going(resources, patterns, forwarded)
+    removed = [one for one in resources if one["urn"] in urns]
+    if any(one.get("protect") for one in removed) or narrowed(forwarded):
         return
-    for role in (one for one in going if one["type"] == _ROLE):
+    for role in (one for one in removed if one["type"] == _ROLE):
         prefix = f"{role['inputs']['backend']}/creds/{_role_name(role)}"
         try:
             open_vault().request("PUT", f"sys/leases/revoke-prefix/{prefix}", seconds=_SECONDS)

@@ -13,8 +13,10 @@ import typer
 
 from cli import engine, lifecycle
 from cli.errors import CommandError, InputError
+from cli.exclusive import alone
 from cli.machine_access import login_of, login_secrets, settings_with_machines
-from cli.session import Report, open_session
+from cli.protection import refuse_under_others
+from cli.session import Report
 from cli.stack import Stack
 from components.cm5_gateway import Gateway
 from components.cm5_gateway.archive import ArchiveRefusedError, Device, digest_file
@@ -33,13 +35,15 @@ _MEBIBYTE = 1024**2
 def backup(stack: Stack, file: Path, report: Report) -> None:
     """Write data and keys to a new file. Raises InputError and CommandError; then there is no new file."""
     site = _Site.of(stack, report)
-    _saved(site, file)
+    with alone(stack.name):
+        _saved(site, file)
 
 
 def restore(stack: Stack, file: Path, *, stop: bool, other_gateway: bool, report: Report) -> None:
     """Put data and keys of a backup back. Raises InputError and CommandError; it can then be run again."""
     site = _Site.of(stack, report)
-    done = site.ask(lambda device: device.restore(file, stop=stop, other_gateway=other_gateway))
+    with alone(stack.name):
+        done = site.ask(lambda device: device.restore(file, stop=stop, other_gateway=other_gateway))
     for path in done["restored"]:
         typer.echo(f"restored {path}")
     for path in done["skipped"]:
@@ -50,24 +54,32 @@ def restore(stack: Stack, file: Path, *, stop: bool, other_gateway: bool, report
 
 
 def prepare(stack: Stack, folder: Path, *, confirm: str, report: Report) -> None:
-    """Leave the device at rest for another system: a backup, its description, no container (CM5-259)."""
+    """Leave the device at rest for another system: no container, a backup, its description (CM5-259).
+
+    Raises InputError and CommandError; without a backup the containers may be stopped already, which is told.
+    """
     site = _Site.of(stack, report)
     _confirmed(site.gateway, confirm, "the containers are stopped and removed; data, disk and system stay as they are")
-    folder.mkdir(parents=True, exist_ok=True)
     description = folder / f"{site.gateway.product}.json"
-    if description.exists():
-        raise InputError(f"{description} exists already: choose another folder")
-    _saved(site, folder / f"{site.gateway.product}.tar.gz")
+    archive = description.with_suffix(".tar.gz")
+    for file in (description, archive, digest_file(archive)):
+        if file.exists():
+            raise InputError(f"{file} exists already: choose another folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    with alone(stack.name):
+        # First: what a container wrote after the backup would be lost to the other system.
+        site.ask(Device.down)
+        report("the containers are stopped; `./factory up` would start them again")
+        _saved(site, archive)
     description.write_text(json.dumps(described(site.gateway), indent=2) + "\n", "utf-8")
     typer.echo(f"wrote {description}")
-    site.ask(Device.down)
-    report("the containers are stopped; `./factory up` would start them again")
 
 
 def uninstall(stack: Stack, *, confirm: str, erase_disk: str | None, report: Report) -> int:
     """Remove what this program made on the device; the data stays unless its disk is named (CM5-258, CM5-260).
 
-    Returns the engine's exit status. Raises InputError without the confirmation; then nothing was changed.
+    Returns the engine's exit status. Raises InputError without the confirmation, and CommandError where another run
+    changes the stack or something else needs the gateway; then nothing was changed.
     """
     site = _Site.of(stack, report)
     storage = site.gateway.args.storage
@@ -77,16 +89,18 @@ def uninstall(stack: Stack, *, confirm: str, erase_disk: str | None, report: Rep
     )
     if erase_disk and storage is None:
         raise InputError("--erase-disk: this gateway has no disk of its own (factory:cm5_gateway.storage)")
-    if erase_disk and storage:
-        device_path = storage.device
-        site.ask(lambda device: device.erase(device_path, erase_disk, only_look=True))
-    if site.ask(Device.down):
-        report("the containers are stopped and removed")
-    _lift_protection(stack, report)
-    status = lifecycle.destroy(stack, CM5_GATEWAY, [], yes=True, report=report)
-    if status == 0 and erase_disk and storage:
-        site.ask(lambda device: device.erase(device_path, erase_disk, only_look=False))
-        report(f"{device_path} is empty")
+    with lifecycle.changing(stack, report, only=CM5_GATEWAY) as ready:
+        refuse_under_others(ready.resources, stack.name, ready.patterns(CM5_GATEWAY), [])
+        if erase_disk and storage:
+            device_path = storage.device
+            site.ask(lambda device: device.erase(device_path, erase_disk, only_look=True))
+        if site.ask(Device.down):
+            report("the containers are stopped and removed")
+        _lift_protection(ready)
+        status = lifecycle.remove(ready, CM5_GATEWAY, [], report)
+        if status == 0 and erase_disk and storage:
+            site.ask(lambda device: device.erase(device_path, erase_disk, only_look=False))
+            report(f"{device_path} is empty")
     return status
 
 
@@ -138,10 +152,9 @@ def _confirmed(gateway: Gateway, given: str, what: str) -> None:
         raise InputError(f"{place}: {what}. Nothing was changed: to go on, give --confirm {gateway.product}")
 
 
-def _lift_protection(stack: Stack, report: Report) -> None:
+def _lift_protection(ready: lifecycle.Ready) -> None:
     """Let the engine remove disk and authority, whose removal was confirmed; `up` would protect them again."""
-    session = open_session(stack, report)
-    state = engine.capture_json(session, ["stack", "export", "--stack", stack.name])
-    for one in (state.get("deployment") or {}).get("resources", ()):
+    for one in ready.resources:
         if one.get("protect") and f"::{SECTIONS[CM5_GATEWAY]}$" in one["urn"]:
-            engine.capture(session, ["state", "unprotect", one["urn"], "--yes", "--stack", stack.name])
+            unprotect = ["state", "unprotect", one["urn"], "--yes", "--stack", ready.session.stack.name]
+            engine.capture(ready.session, unprotect)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from dataclasses import dataclass, field
 from functools import cache
 
 from cli import database_logins, engine, healing, plugin_set, state_copies, state_edit
@@ -22,10 +20,10 @@ from cli.guards import refuse_unsafe
 from cli.hosts import shown_changes
 from cli.kv_guard import refuse_overwriting
 from cli.policy import policy_arguments
-from cli.protection import refuse_before_foundations, refuse_leaving, refuse_under_others
+from cli.protection import refuse_before_foundations, refuse_leaving, refuse_protected, refuse_under_others
 from cli.session import PASSPHRASE_VARIABLES, Report, Session, open_session
 from cli.stack import Stack
-from cli.state_edit import Record
+from cli.state_edit import Record, State
 from cli.vault_client import VaultClient
 from stacks.settings.schema import Settings
 from stacks.settings.sections import targets
@@ -37,8 +35,15 @@ class Ready:
 
     session: Session
     settings: Settings
-    resources: Sequence[Record] = ()
-    """What the state has, before a run that changes it."""
+    state: State = field(default_factory=dict)
+    """Of a stack that is to be changed, with what it takes over."""
+    adopting: bool = False
+    """Whether it takes anything over: then the stack itself does not have that state before `begin`."""
+
+    @property
+    def resources(self) -> list[Record]:
+        """What the state has."""
+        return list(state_edit.resources(self.state).values())
 
     def arguments(self, only: str | None, forwarded: Sequence[str]) -> list[str]:
         """Return what every run of the engine's `up`, `preview` and `destroy` is given."""
@@ -46,16 +51,31 @@ class Ready:
         # `up` and `preview` add `--run-program`: the refresh then asks with the program's own providers, in the same
         # pass, so that each plugin is started once and the state written half as often.
         common = ["--refresh", "--stack", self.session.stack.name, "--parallel", "32", *color]
-        return [*common, *self.targets(only), *forwarded]
+        confined = [argument for pattern in self.patterns(only) for argument in ("--target", pattern)]
+        return [*common, *confined, *forwarded]
 
-    def targets(self, only: str | None) -> list[str]:
-        """Return the arguments that confine a run to one section. Raises InputError for an unknown one."""
-        return _targets(only, self.session.stack, self.settings)
+    def patterns(self, only: str | None) -> list[str]:
+        """Return the URNs that a run of one section is confined to, none for all. Raises InputError."""
+        return _patterns(only, self.session.stack, self.settings)
 
-    def end_logins(self, patterns: Sequence[str], forwarded: Sequence[str], report: Report) -> None:
-        """End what is lent of the databases that the run removes: the applications whose URNs meet a pattern."""
+    @contextlib.contextmanager
+    def planning(self) -> Iterator[Session]:
+        """Give the stack as `begin` will leave it: a plan that is never agreed to must not have changed its state."""
+        if not self.adopting:
+            yield self.session
+            return
+        with state_edit.scratch(self.session, self.state) as session:
+            yield session
+
+    def begin(self, removed: Sequence[str], forwarded: Sequence[str], report: Report) -> None:
+        """Do what the engine cannot, now that the run is agreed to: take objects over, end what is lent of databases.
+
+        `removed` are the URN patterns of what goes.
+        """
+        if self.adopting:
+            state_edit.store(self.session, self.state)
         open_vault = cache(lambda: VaultClient.of(self.session, self.settings))
-        database_logins.end(self.resources, patterns, forwarded, open_vault, report)
+        database_logins.end(self.resources, removed, forwarded, open_vault, report)
 
 
 def up(
@@ -76,16 +96,18 @@ def up(
         apply = ["up", "--yes", "--skip-preview", "--run-program", *arguments]
         removed = database_logins.leaving(ready.resources, stack.name, ready.settings.apps) if only is None else []
         if stack.sandbox:
-            ready.end_logins(removed, forwarded, report)
+            ready.begin(removed, forwarded, report)
             return _run(ready.session, apply, forked, report)
         with healing.planned(stack.name) as plan:
-            status = _run(ready.session, ["preview", "--save-plan", str(plan), *arguments], forked, report)
+            with ready.planning() as session:
+                show = ["preview", "--save-plan", str(plan), "--run-program", *arguments]
+                status = _run(session, show, forked, report)
             if status:
                 return status
             if not yes and not confirmed(stack.name, f"Apply exactly this plan to stack {stack.name!r}?"):
                 report("nothing was changed")
                 return 1
-            ready.end_logins(removed, forwarded, report)
+            ready.begin(removed, forwarded, report)
             with forks(stack) as second:
                 return _run(ready.session, [*apply, "--plan", str(plan)], second, report)
 
@@ -94,7 +116,7 @@ def preview(stack: Stack, only: str | None, forwarded: Sequence[str], forked: Fo
     """Show what `up` would change, after a refresh: without one the state is compared, not the backends."""
     ready = prepare(stack, report, only=only)
     if only is not None:
-        present = state_edit.resources(json.loads(_exported(ready.session)))
+        present = state_edit.resources(state_edit.read(ready.session))
         refuse_before_foundations(list(present.values()), stack.name, ready.settings, only)
     arguments = [*ready.arguments(only, forwarded), *policy_arguments(ready.session, ready.settings)]
     return _run(ready.session, ["preview", "--run-program", *arguments], forked, report)
@@ -103,34 +125,22 @@ def preview(stack: Stack, only: str | None, forwarded: Sequence[str], forked: Fo
 def destroy(stack: Stack, only: str | None, forwarded: Sequence[str], *, yes: bool, report: Report) -> int:
     """Remove what a stack made. Raises CommandError where that includes protected data; then nothing was changed."""
     with changing(stack, report, only=only) as ready:
-        patterns = [pattern for pattern in ready.targets(only) if pattern != "--target"] or ["*"]
-        _refuse_protected(ready, patterns, forwarded)
+        patterns = ready.patterns(only) or ["*"]
+        refuse_protected(ready.resources, stack.name, patterns, forwarded)
         refuse_under_others(ready.resources, stack.name, patterns, forwarded)
         what = "everything" if only is None else f"what belongs to {only}"
         if not yes and not confirmed(stack.name, f"Destroy {what} in stack {stack.name!r}?"):
             report("nothing was changed")
             return 1
-        ready.end_logins(patterns, forwarded, report)
-        arguments = ["destroy", "--yes", "--skip-preview", *ready.arguments(only, forwarded)]
-        with forks(stack) as forked:
-            return _run(ready.session, arguments, forked, report)
+        return remove(ready, only, forwarded, report)
 
 
-def _refuse_protected(ready: Ready, patterns: Sequence[str], forwarded: Sequence[str]) -> None:
-    """Refuse before the engine starts: it keeps what is protected and removes everything around it, logins included."""
-    if any(word.startswith((*database_logins.NARROWING, "--exclude-protected")) for word in forwarded):
-        return
-    kept = [
-        one["urn"].rpartition("$")[2]
-        for one in ready.resources
-        if one.get("protect") and any(fnmatchcase(one["urn"], pattern) for pattern in patterns)
-    ]
-    if kept:
-        raise CommandError(
-            f"stack {ready.session.stack.name!r} has protected data, so nothing was destroyed: {', '.join(kept)}; "
-            "`decommission: true` backs an application's data up and lifts its protection (docs/configuration.md), "
-            "`./factory cm5 uninstall` removes the home-automation gateway (docs/cm5-gateway.md)"
-        )
+def remove(ready: Ready, only: str | None, forwarded: Sequence[str], report: Report) -> int:
+    """Let the engine remove a section, or everything; whoever calls this has made sure that it may go."""
+    ready.begin(ready.patterns(only) or ["*"], forwarded, report)
+    arguments = ["destroy", "--yes", "--skip-preview", *ready.arguments(only, forwarded)]
+    with forks(ready.session.stack) as forked:
+        return _run(ready.session, arguments, forked, report)
 
 
 def prepare(stack: Stack, report: Report, *, only: str | None = None) -> Ready:
@@ -154,28 +164,29 @@ def changing(
 ) -> Iterator[Ready]:
     """Do the same for a run that changes the stack, heal what a killed one left, and keep other runs off meanwhile.
 
-    Raises InputError, CommandError, ToolError, SandboxError; then nothing was changed.
+    `adopted` are records of what the run takes over, when it begins. Raises InputError, CommandError, ToolError,
+    SandboxError; then nothing was changed.
     """
     session, settings = _opened(stack, report, only)
     with alone(stack.name):
         healing.clear_dead_run(session, report)
         _usable(session)
-        exported = _exported(session)
-        state_copies.keep(stack.name, exported)
-        state = json.loads(exported)
+        state = state_edit.read(session)
+        state_copies.keep(stack.name, state)
         open_vault = cache(lambda: VaultClient.of(session, settings))
         pending = (state.get("deployment") or {}).pop("pending_operations", None) or []
-        edited = state_edit.add(state, [*healing.resolve(pending, open_vault, report), *adopted])
+        healed = state_edit.add(state, healing.resolve(pending, open_vault, report))
+        edited = state_edit.add(healed, adopted)
         if creating:
             refuse_overwriting(stack.name, settings, state_edit.resources(edited), only, open_vault)
-        if pending or adopted:
-            state_edit.store(session, edited)
-        yield Ready(session, settings, list(state_edit.resources(edited).values()))
+        if pending:
+            state_edit.store(session, healed)
+        yield Ready(session, settings, edited, adopting=bool(adopted))
 
 
 def _opened(stack: Stack, report: Report, only: str | None) -> tuple[Session, Settings]:
     settings = settings_of(stack)
-    _targets(only, stack, settings)
+    _patterns(only, stack, settings)
     session = open_session(stack, report)
     refuse_unsafe(session, settings)
     return session, settings
@@ -187,16 +198,11 @@ def _usable(session: Session) -> None:
     plugin_set.check(session)
 
 
-def _exported(session: Session) -> str:
-    return engine.capture(session, ["stack", "export", "--stack", session.stack.name])
-
-
-def _targets(only: str | None, stack: Stack, settings: Settings) -> list[str]:
+def _patterns(only: str | None, stack: Stack, settings: Settings) -> list[str]:
     if only is None:
         return []
     with refused():
-        patterns = targets(only, stack.name, settings.apps, settings.hosts)
-    return [argument for pattern in patterns for argument in ("--target", pattern)]
+        return targets(only, stack.name, settings.apps, settings.hosts)
 
 
 def _run(session: Session, arguments: Sequence[str], forked: Forks, report: Report) -> int:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 
-from cli import engine
 from cli.configuration import refused
+from cli.decrypted import decrypted
 from cli.session import Report, open_session
 from cli.stack import Stack
 from components.host.machine_args import LOGIN_SECRETS
@@ -39,9 +38,7 @@ def login_secrets(
     if not any(settings.host_secrets.get(name, frozenset()) & set(LOGIN_SECRETS) for name in names):
         return {}
     session = open_session(stack, report, start_backends=False)
-    shown = engine.capture_json(session, ["config", "--show-secrets", "--json", "--stack", stack.name])
-    secrets: dict[str, dict[str, str]] = json.loads((shown.get("factory:host_secrets") or {}).get("value") or "{}")
-    return secrets
+    return decrypted(session, "host_secrets")
 
 
 def login_of(secrets: Mapping[str, str]) -> Login:

@@ -1,18 +1,18 @@
-"""What a run must not begin with: data that the file lost, applications without foundations, foundations in use."""
+"""What a run must not begin with: protected data to be lost, applications without foundations, foundations in use."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 
-from cli.database_logins import NARROWING
 from cli.errors import CommandError
+from cli.forwarded import narrowed
 from cli.state_edit import Record, needs
 from stacks.settings.kept_data import kept_data
 from stacks.settings.schema import Settings
 from stacks.settings.sections import SECTIONS, targets
 
-__all__ = ["refuse_before_foundations", "refuse_leaving", "refuse_under_others"]
+__all__ = ["going", "refuse_before_foundations", "refuse_leaving", "refuse_protected", "refuse_under_others"]
 
 _FOUNDATIONS = ("postgres_foundation", "vault_foundation")
 """What every application waits for, as far as it is declared."""
@@ -26,17 +26,17 @@ def refuse_leaving(
     `only` is the section that the run is confined to. Raises CommandError that names what is protected and belongs to
     no part of the configuration.
     """
-    if any(word.startswith((*NARROWING, "--exclude-protected")) for word in forwarded):
+    if narrowed(forwarded):
         return
     protected = [one["urn"] for one in resources if one.get("protect")]
     if only is not None:
         inside = _patterns(only, stack, settings)
-        protected = [urn for urn in protected if any(fnmatchcase(urn, pattern) for pattern in inside)]
+        protected = [urn for urn in protected if _meets(urn, inside)]
     declared = {section: _patterns(section, stack, settings) for section in _declared(settings)}
     data = kept_data(settings) if protected else {}
     lost = []
     for urn in protected:
-        owners = [section for section, mine in declared.items() if any(fnmatchcase(urn, pattern) for pattern in mine)]
+        owners = [section for section, mine in declared.items() if _meets(urn, mine)]
         resource = urn.rpartition("$")[2]
         if not any(resource in data.get(owner, {resource}) for owner in owners):
             lost.append((resource, owners[0] if owners else None))
@@ -48,6 +48,25 @@ def refuse_leaving(
             "application's data up and lift its protection (docs/configuration.md); `./factory cm5 uninstall` ends the "
             "home-automation gateway (docs/cm5-gateway.md); what else you no longer need, release by "
             f"`./factory pulumi {stack} -- state unprotect`, which lets you choose"
+        )
+
+
+def refuse_protected(
+    resources: Sequence[Record], stack: str, patterns: Sequence[str], forwarded: Sequence[str]
+) -> None:
+    """Refuse before the engine starts: it keeps what is protected and removes everything around it, logins included.
+
+    `patterns` are the URNs of what is to be destroyed. Raises CommandError that names what is protected of it.
+    """
+    if narrowed(forwarded):
+        return
+    urns = going(resources, patterns, forwarded)
+    kept = [one["urn"].rpartition("$")[2] for one in resources if one.get("protect") and one["urn"] in urns]
+    if kept:
+        raise CommandError(
+            f"stack {stack!r} has protected data, so nothing was destroyed: {', '.join(kept)}; "
+            "`decommission: true` backs an application's data up and lifts its protection (docs/configuration.md), "
+            "`./factory cm5 uninstall` removes the home-automation gateway (docs/cm5-gateway.md)"
         )
 
 
@@ -79,11 +98,11 @@ def refuse_under_others(
 
     `patterns` are the URNs of the part. Raises CommandError that names who stands on it and what to run.
     """
-    if any(word.startswith(NARROWING) for word in forwarded):
+    if narrowed(forwarded):
         return
     known = {one["urn"]: one for one in resources}
-    going = {urn for urn in known if any(fnmatchcase(urn, pattern) for pattern in patterns)}
-    standing = {_owner(one, known) for urn, one in known.items() if urn not in going and needs(one) & going}
+    urns = going(resources, patterns, forwarded)
+    standing = {_owner(one, known) for urn, one in known.items() if urn not in urns and needs(one) & urns}
     if standing:
         sections = sorted({owner.partition(".")[0] for owner in standing} & SECTIONS.keys())
         first = [f"`./factory destroy --stack {stack} --only {section}`" for section in sections]
@@ -92,6 +111,20 @@ def refuse_under_others(
             f"{', '.join(sorted(standing))} cannot be without what was to be destroyed, so nothing was changed: {way} "
             f"`./factory destroy --stack {stack}` for everything"
         )
+
+
+def going(resources: Sequence[Record], patterns: Sequence[str], forwarded: Sequence[str]) -> set[str]:
+    """Return the URNs that go with what meets these patterns: with `--target-dependents` also all that stands on it."""
+    found = {one["urn"] for one in resources if _meets(one["urn"], patterns)}
+    if "--target-dependents" in forwarded:
+        for one in resources:  # in a state, each comes after what it needs
+            if needs(one) & found:
+                found.add(one["urn"])
+    return found
+
+
+def _meets(urn: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(urn, pattern) for pattern in patterns)
 
 
 def _owner(record: Record, known: Mapping[str, Record]) -> str:

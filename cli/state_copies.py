@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import os
 from pathlib import Path
 
+from cli.state_edit import State
 from toolchain.paths import state_dir
 
 KEPT = 10
 
 
-def keep(stack: str, exported: str) -> Path:
-    """Store an exported state (its secrets are encrypted by the stack's own provider) and drop the oldest copies."""
+def keep(stack: str, state: State) -> Path:
+    """Store a state, whose secrets are encrypted by the stack's own provider, and drop the oldest copies."""
     folder = _folder(stack)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     now = dt.datetime.now(dt.UTC)
     copy = folder / f"{now:%Y%m%dT%H%M%S.%f}Z.json"
     descriptor = os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(exported)
+        json.dump(state, file)
     for old in sorted(folder.glob("*.json"))[:-KEPT]:
         old.unlink()
     return copy

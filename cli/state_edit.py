@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterable, Mapping
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
+from dataclasses import replace
 from graphlib import TopologicalSorter
+from pathlib import Path
 from typing import Any
 
+from cli import engine
 from cli.errors import CommandError
 from cli.session import Session
 from toolchain.paths import ROOT
 
 State = dict[str, Any]
 Record = dict[str, Any]
+
+
+def read(session: Session, *options: str) -> State:
+    """Return the stack's state, as `pulumi stack export` does. Raises CommandError."""
+    state: State = engine.capture_json(session, ["stack", "export", "--stack", session.stack.name, *options])
+    return state
 
 
 def store(session: Session, state: State) -> None:
@@ -30,6 +41,26 @@ def store(session: Session, state: State) -> None:
     )
     if done.returncode:
         raise CommandError(f"the state of stack {session.stack.name!r} could not be edited: {done.stderr.strip()}")
+
+
+@contextmanager
+def scratch(session: Session, state: State) -> Iterator[Session]:
+    """Give the same stack on a backend in a temporary folder, where it has this state.
+
+    What the real state encrypts can be decrypted there. Raises CommandError.
+    """
+    file = session.stack.file
+    before = file.read_bytes()
+    with tempfile.TemporaryDirectory(prefix="factory-state-") as folder:
+        copy = replace(session, exports=session.exports | {"PULUMI_BACKEND_URL": Path(folder).as_uri()})
+        try:
+            engine.capture(copy, ["stack", "init", "--no-select", "--stack", session.stack.name])
+            if resources(state):
+                store(copy, state)
+            yield copy
+        finally:
+            if file.read_bytes() != before:
+                file.write_bytes(before)
 
 
 def resources(state: State) -> dict[str, Record]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import ssl
 from dataclasses import dataclass
 from typing import Any
 
-from cli import engine
+from cli.decrypted import decrypted
 from cli.errors import CommandError
 from cli.session import Session
 from stacks.settings import SettingsError
@@ -28,8 +27,7 @@ class VaultClient:
         endpoints = read_endpoints(session.environment) if session.stack.embedded else None
         credentials: dict[str, str] = {}
         if settings.vault is not None:
-            shown = engine.capture_json(session, ["config", "--show-secrets", "--json", "--stack", session.stack.name])
-            credentials = json.loads((shown.get("factory:credentials") or {}).get("value") or "{}")
+            credentials = decrypted(session, "credentials")
         try:
             found = access(settings, frozenset({"vault"}), credentials, endpoints).vault
         except SettingsError as error:

@@ -11,10 +11,17 @@ import pytest
 import yaml
 
 from cli import engine, gateway_device, lifecycle
+from cli.errors import CommandError
+from cli.exclusive import alone
+from cli.session import Session
+from cli.stack import Stack
 from components.cm5_gateway.archive import Device
 from components.host.transport_fake import FakeTransport
+from stacks.settings.needs import CM5_GATEWAY
+from stacks.settings.sections import targets
 from tests.support.gateway import CLASSIC, GATEWAY, merged
 from tests.unit.cli.conftest import CommandLine
+from toolchain.engine_home import EngineHome, PluginSet
 
 AWAY = {"connection": {"address": "127.0.0.1", "port": 9, "ssh_config": None}, "lan": {"address": "10.20.0.14"}}
 
@@ -98,37 +105,52 @@ def test_doctor_asks_the_gateway_and_says_why_it_cannot(site: CommandLine) -> No
     assert site("doctor", "cm5", "--stack", "site").status == 2
 
 
+DISK = "urn:pulumi:site::factory::factory:cm5:CM5Gateway$factory-host:index:HostState::cm5.nvme"
+DESTROYED = f"destroy {' '.join(targets(CM5_GATEWAY, 'site'))}"
+ELSEWHERE = "urn:pulumi:site::factory::factory:vault:VaultFoundation$vault:index/mount:Mount::kv"
+
+
 class Ending:
     """The device and the engine, which only note in which order they are asked."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, status: int = 0) -> None:
         self.done: list[str] = []
-        urn = "urn:pulumi:site::factory::factory:cm5:CM5Gateway$factory-host:index:HostState::cm5.nvme"
-        other = "urn:pulumi:site::factory::factory:vault:VaultFoundation$vault:index/mount:Mount::kv"
-        resources = [{"urn": urn, "protect": True}, {"urn": f"{urn}2"}, {"urn": other, "protect": True}]
+        self.resources: list[dict[str, Any]] = [
+            {"urn": DISK, "type": "factory-host:index:HostState", "protect": True},
+            {"urn": f"{DISK}2", "type": "factory-host:index:HostState"},
+            {"urn": ELSEWHERE, "type": "vault:index/mount:Mount", "protect": True},
+        ]
 
-        def capture(_session: object, arguments: list[str]) -> str:
-            if arguments[:2] == ["stack", "export"]:
-                return json.dumps({"deployment": {"resources": resources}})
-            self.done.append(" ".join([*arguments[:2], arguments[2].rsplit("::", 1)[-1]]))
-            return ""
-
-        def destroy(_stack: object, only: str, *_: object, **__: object) -> int:
-            self.done.append(f"destroy {only}")
+        def run(_session: object, arguments: list[str], **_: object) -> int:
+            self.done.append(f"{arguments[0]} {' '.join(word for word in arguments if 'CM5Gateway' in word)}")
             return status
 
-        monkeypatch.setattr(engine, "capture", capture)
-        monkeypatch.setattr(lifecycle, "destroy", destroy)
-        monkeypatch.setattr(gateway_device, "open_session", lambda *_: None)
+        def opened(stack: Stack, _report: object) -> Session:
+            home = EngineHome(Path("pulumi"), PluginSet.OFFICIAL, {})
+            return Session(stack, home, {"PULUMI_BACKEND_URL": "s3://states"})
+
+        monkeypatch.setattr(engine, "capture", self.captured)
+        monkeypatch.setattr(engine, "run", run)
+        monkeypatch.setattr(lifecycle, "open_session", opened)
         monkeypatch.setattr(gateway_device, "login_secrets", lambda *_: {})
         monkeypatch.setattr(gateway_device, "SshTransport", lambda *_: FakeTransport(self.unused))
         monkeypatch.setattr(Device, "_ask", self.asked)
+
+    def captured(self, _session: object, arguments: list[str]) -> str:
+        if arguments[:2] == ["stack", "export"]:
+            return json.dumps({"deployment": {"resources": self.resources}})
+        if arguments[:3] == ["stack", "tag", "ls"]:
+            return json.dumps({"factory:plugins": "official"})
+        self.done.append(" ".join([*arguments[:2], arguments[2].rsplit("::", 1)[-1]]))
+        return ""
 
     def unused(self, _request: object) -> list[dict[str, Any]]:
         raise AssertionError
 
     async def asked(self, request: dict[str, Any]) -> dict[str, Any]:
         self.done.append(f"{request['verb']}{' (look)' if request.get('only_look') else ''}")
+        with pytest.raises(CommandError, match="is locked by a live run"), alone("site"):
+            pytest.fail("another run could change the stack meanwhile")
         return {"down": True}
 
 
@@ -147,13 +169,50 @@ def test_the_end_goes_from_the_containers_to_the_disk(
     """CM5-260, CM5-261: the wrong disk is noticed first, protection is lifted for the gateway alone, data goes last."""
     ending = Ending(monkeypatch)
     assert with_disk().status == 0
-    assert ending.done == ["down", "state unprotect cm5.nvme", "destroy cm5_gateway"]
+    assert ending.done == ["down", "state unprotect cm5.nvme", DESTROYED]
     ending.done.clear()
     assert with_disk("--erase-disk", "S-1").status == 0
-    assert ending.done == ["erase (look)", "down", "state unprotect cm5.nvme", "destroy cm5_gateway", "erase"]
+    assert ending.done == ["erase (look)", "down", "state unprotect cm5.nvme", DESTROYED, "erase"]
 
 
 def test_a_removal_that_failed_erases_nothing(with_disk: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     ending = Ending(monkeypatch, status=1)
     assert with_disk("--erase-disk", "S-1").status == 1
-    assert ending.done[-1] == "destroy cm5_gateway"
+    assert ending.done[-1] == DESTROYED
+
+
+def test_an_end_that_is_refused_leaves_the_containers_running(
+    with_disk: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While another run changes the stack, and while something else of it needs the gateway."""
+    ending = Ending(monkeypatch)
+    with alone("site"):
+        locked = with_disk()
+    assert (locked.status, "is locked by a live run" in locked.err) == (1, True)
+    ending.resources[2]["dependencies"] = [DISK]
+    needed = with_disk()
+    assert (needed.status, "kv cannot be without what was to be destroyed" in needed.err) == (1, True)
+    assert ending.done == []
+
+
+def test_the_backup_is_of_a_device_at_rest(site: CommandLine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """CM5-259: no container writes after the data was saved, and no run starts one."""
+    ending = Ending(monkeypatch)
+
+    async def backup(device: Device, _file: Path, _created: str) -> dict[str, Any]:
+        await device._ask({"verb": "backup"})
+        return {"manifest": {"paths": ["/data"]}, "size": 5}
+
+    monkeypatch.setattr(Device, "backup", backup)
+    folder = tmp_path / "handover"
+    words = ("cm5", "prepare", str(folder), "--stack", "site", "--confirm", "cabin")
+    done = site(*words)
+    assert done.status == 0, done.err
+    assert ending.done == ["down", "backup"]
+    assert (folder / "cabin.json").exists()
+
+    ending.done.clear()
+    (folder / "cabin.json").rename(folder / "cabin.tar.gz")
+    again = site(*words)
+    assert (again.status, f"{folder}/cabin.tar.gz exists already" in again.err) == (2, True)
+    assert ending.done == [], "the containers go on running"

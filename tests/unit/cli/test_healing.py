@@ -219,8 +219,8 @@ def test_a_damaged_state_is_named_with_the_way_back(session: Session, backend: P
     with pytest.raises(CommandError, match=re.escape(f"{file}.bak")) as refused:
         healing.refuse_damaged_state(session)
     assert str(refused.value).startswith(f"the state of stack 'home' is damaged, so nothing was changed: {file}: ")
-    state_copies.keep(STACK, "{}")
-    newest = state_copies.keep(STACK, "{}")
+    state_copies.keep(STACK, {})
+    newest = state_copies.keep(STACK, {})
     with pytest.raises(CommandError, match=re.escape(f"`./factory pulumi home -- stack import --file {newest}`")):
         healing.refuse_damaged_state(session)
     file.write_text('{"version": 3, "checkpoint": {}}')

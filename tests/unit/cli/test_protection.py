@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from cli.errors import CommandError
-from cli.protection import refuse_before_foundations, refuse_leaving, refuse_under_others
+from cli.protection import going, refuse_before_foundations, refuse_leaving, refuse_protected, refuse_under_others
 from components.app_stack.args import AppStackArgs, Mode
 from components.app_stack.platform import PlatformArgs
 from components.services.vault.args import VaultFoundationArgs
@@ -121,7 +121,17 @@ def test_what_lost_its_protection_may_leave() -> None:
 
 
 def test_a_run_that_a_person_narrowed_down_is_his_own() -> None:
-    refuse_leaving(STATE, STACK, settings(), ["--target=urn:pulumi:home::factory::x"])
+    for words in (["--target=urn:pulumi:home::factory::x"], ["--exclude-protected"]):
+        refuse_leaving(STATE, STACK, settings(), words)
+        refuse_protected(STATE, STACK, ["*"], words)
+
+
+@pytest.mark.parametrize("word", ["--target-dependents", "--exclude-dependents"])
+def test_what_narrows_nothing_by_itself_lifts_no_protection(word: str) -> None:
+    with pytest.raises(CommandError, match="so nothing was changed"):
+        refuse_leaving(STATE, STACK, settings(), [word])
+    with pytest.raises(CommandError, match="so nothing was destroyed"):
+        refuse_protected(STATE, STACK, ["*"], [word])
 
 
 def foundation(section: str, *, complete: bool = True) -> dict[str, Any]:
@@ -172,7 +182,19 @@ def test_a_foundation_in_use_stays_and_who_uses_it_is_named_once() -> None:
     said = str(caught.value)
     assert said.startswith("apps.shop cannot be without")
     assert f"first run `./factory destroy --stack {STACK} --only apps`," in said
-    refuse_under_others(STANDING, STACK, patterns, ["--target-dependents"])
+
+
+def test_who_stands_on_a_foundation_may_go_with_it_unless_it_is_protected() -> None:
+    patterns, together = targets("vault_foundation", STACK), ["--target-dependents"]
+    assert going(STANDING, patterns, []) == {VAULT["urn"], MOUNT["urn"]}
+    whole = {VAULT["urn"], MOUNT["urn"], SHOP_STACK["urn"], SECRETS["urn"], POLICY["urn"]}
+    assert going(STANDING, patterns, together) == whole
+    refuse_under_others(STANDING, STACK, patterns, together)
+    refuse_protected(STANDING, STACK, patterns, together)
+    kept = [*STANDING[:-1], POLICY | {"protect": True}]
+    refuse_protected(kept, STACK, patterns, [])
+    with pytest.raises(CommandError, match=f"'{STACK}' has protected data, so nothing was destroyed: .*Policy::shop;"):
+        refuse_protected(kept, STACK, patterns, together)
 
 
 @pytest.mark.parametrize("only", ["apps", "apps.shop", None])

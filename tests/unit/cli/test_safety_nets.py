@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from pathlib import Path
 
@@ -26,8 +27,8 @@ def test_without_a_terminal_nobody_has_said_yes(monkeypatch: pytest.MonkeyPatch)
 
 def test_the_last_ten_states_are_kept_for_their_owner_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(state_copies, "state_dir", lambda: tmp_path)
-    copies = [state_copies.keep("home", f"state {number}") for number in range(12)]
+    copies = [state_copies.keep("home", {"version": number}) for number in range(12)]
     left = sorted((tmp_path / "state-copies" / "home").iterdir())
     assert left == copies[2:]
-    assert [copy.read_text("utf-8") for copy in left] == [f"state {number}" for number in range(2, 12)]
+    assert [json.loads(copy.read_bytes()) for copy in left] == [{"version": number} for number in range(2, 12)]
     assert {stat.S_IMODE(copy.stat().st_mode) for copy in left} == {0o600}
