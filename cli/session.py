@@ -71,12 +71,12 @@ def open_session(stack: Stack, report: Report, *, start_backends: bool = True) -
 
 
 def _chosen_backend(stack: Stack) -> str:
-    if stack.backend is None:
-        raise InputError(
-            f"nothing says where the state of stack {stack.name!r} is: run `pulumi login URL`, or set "
-            f"{BACKEND_VARIABLE}; docs/state-and-secrets.md has examples"
-        )
-    return stack.backend
+    if url := stack.backend:
+        return url
+    raise InputError(
+        f"nothing says where the state of stack {stack.name!r} is: run `pulumi login URL`, or set {BACKEND_VARIABLE}; "
+        "docs/state-and-secrets.md has examples"
+    )
 
 
 def _embedded_exports(start_backends: bool, report: Report) -> dict[str, str]:  # noqa: FBT001 - private
