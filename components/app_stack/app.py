@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from ..naming import AppNames, NamingError
-from .args import AppStackArgs, Delivery
-from .platform import ExposureClassArgs, PlatformArgs
+from .args import AppStackArgs
+from .platform import BackupArgs, ExposureClassArgs, PlatformArgs
 
 __all__ = ["App", "AppError"]
 
@@ -47,8 +47,9 @@ class App:
         )
         _check_exposure(name, args, platform)
         _check_environment(name, args, platform)
-        if args.decommission and args.has_database and platform.backup is None:
-            message = f"application {name!r}: decommission backs the database up first (APP-39): set platform.backup"
+        if args.decommission and args.uses_vault and platform.backup is None:
+            what = "the database" if args.has_database else "the configuration"
+            message = f"application {name!r}: decommission backs {what} up first (APP-39): set platform.backup"
             raise AppError(message)
         hosts = {
             kind: args.hosts.get(kind) or (platform.naming.host_of(name, platform.exposure[kind].domain),)
@@ -69,7 +70,7 @@ class App:
     @property
     def writes_workload(self) -> bool:
         """Whether this program writes the workload's objects; otherwise ArgoCD does."""
-        return self.args.has_workload and self.args.delivery is Delivery.PULUMI
+        return self.args.writes_workload
 
     @property
     def owns_namespace(self) -> bool:
@@ -80,6 +81,14 @@ class App:
     def protect(self) -> bool:
         """Whether the application's data refuses deletion (APP-39)."""
         return self.platform.protect_data and not self.args.decommission
+
+    @property
+    def backup(self) -> BackupArgs:
+        """Where backups go. Raises :class:`AppError` for a platform which does not say so."""
+        if self.platform.backup is None:
+            message = f"application {self.names.app!r}: a backup needs platform.backup (APP-39)"
+            raise AppError(message)
+        return self.platform.backup
 
     @property
     def writes_config(self) -> bool:

@@ -6,28 +6,16 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from ..model import DnsLabel, HostName, Model, Seconds, SqlName, about
-from .args_workload import EgressArgs, EnvName, ImageArgs, QuotaArgs, VolumeArgs, WorkloadArgs
+from ..model import DnsLabel, HostName, Model, Seconds, about
+from . import args_fit
+from .args_argo import ArgoArgs, GoDuration
+from .args_database import DatabaseArgs
+from .args_workload import EgressArgs, ImageArgs, QuotaArgs, VolumeArgs, WorkloadArgs
 
-__all__ = [
-    "AppStackArgs",
-    "ArgoArgs",
-    "AutomatedSyncArgs",
-    "CiArgs",
-    "DatabaseArgs",
-    "DatabaseVariables",
-    "Delivery",
-    "Mode",
-    "RetryArgs",
-    "SyncPolicyArgs",
-    "VaultArgs",
-]
+__all__ = ["AppStackArgs", "CiArgs", "Delivery", "Mode", "VaultArgs"]
 
 SecretKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]+$", max_length=253)]
 """A key that Vault and a Kubernetes Secret both accept."""
-
-GoDuration = Annotated[str, StringConstraints(pattern=r"^([0-9]+(s|m|h))+$")]
-"""A duration such as ``30s``, ``1h`` or ``24h``."""
 
 
 class Mode(StrEnum):
@@ -43,75 +31,6 @@ class Delivery(StrEnum):
 
     PULUMI = "pulumi"
     ARGOCD = "argocd"
-
-
-class DatabaseVariables(Model):
-    """Under which names the container finds its database. Absent names are not set."""
-
-    host: EnvName | None = Field(
-        default="DB_HOST", description="Host of the pooler.", json_schema_extra=about("CHART-04, CHART-05")
-    )
-    port: EnvName | None = Field(
-        default="DB_PORT", description="Port of the pooler.", json_schema_extra=about("CHART-04")
-    )
-    name: EnvName | None = Field(default="DB_NAME", description="Database.", json_schema_extra=about("CHART-04"))
-    type: EnvName | None = Field(
-        default=None, description="Kind of database, see `type_value`.", json_schema_extra=about("CHART-04")
-    )
-    username: EnvName | None = Field(
-        default=None, description="Short-lived user name, from the Secret.", json_schema_extra=about("CHART-06")
-    )
-    password: EnvName | None = Field(
-        default=None, description="Short-lived password, from the Secret.", json_schema_extra=about("CHART-06")
-    )
-    url: EnvName | None = Field(
-        default="DATABASE_URL",
-        description="Connection URL composed from the short-lived credentials.",
-        json_schema_extra=about("WEBAPP-L01"),
-    )
-
-
-class DatabaseArgs(Model):
-    """The application's database and the life of its users."""
-
-    name: SqlName | None = Field(
-        default=None,
-        description="Database, where it is not the application's name.",
-        json_schema_extra=about("VAULT-20"),
-    )
-    default_ttl: Seconds = Field(
-        default=3600,
-        description="How long a short-lived user lives unless it is renewed.",
-        json_schema_extra=about("VAULT-74", unit="seconds"),
-    )
-    max_ttl: Seconds = Field(
-        default=86400,
-        description="How long a short-lived user can be renewed.",
-        json_schema_extra=about("VAULT-74", unit="seconds"),
-    )
-    connection_limit: int = Field(
-        default=-1,
-        ge=-1,
-        description="Connections of one short-lived user; -1 is no limit.",
-        json_schema_extra=about("VAULT-21", unit="connections"),
-    )
-    variables: DatabaseVariables = Field(
-        default=DatabaseVariables(),
-        description="Names of the environment variables.",
-        json_schema_extra=about("CHART-04"),
-    )
-    type_value: str = Field(
-        default="pgsql", description="Value of the `type` variable.", json_schema_extra=about("CHART-04")
-    )
-
-    @model_validator(mode="after")
-    def _ttls_are_ordered(self) -> Self:
-        if self.default_ttl > self.max_ttl:
-            message = (
-                f"default_ttl {self.default_ttl} s is longer than max_ttl {self.max_ttl} s: lower it or raise max_ttl"
-            )
-            raise ValueError(message)
-        return self
 
 
 class VaultArgs(Model):
@@ -151,69 +70,6 @@ class CiArgs(Model):
         min_length=1,
         description="Id of the repository's own OAuth2 client on the forge. Without it CI cannot log in to Vault.",
         json_schema_extra=about("VAULT-08, VAULT-71"),
-    )
-
-
-class AutomatedSyncArgs(Model):
-    """What ArgoCD does without being asked."""
-
-    prune: bool = Field(default=True, description="Delete what left the chart.", json_schema_extra=about("ARGO-07"))
-    self_heal: bool = Field(default=True, description="Undo changes made by hand.", json_schema_extra=about("ARGO-07"))
-
-
-class RetryArgs(Model):
-    """How a failed sync is tried again."""
-
-    limit: int = Field(default=5, ge=0, description="Attempts.", json_schema_extra=about("ARGO-25", unit="attempts"))
-    backoff: GoDuration = Field(
-        default="10s", description="First pause.", json_schema_extra=about("ARGO-25", unit="duration")
-    )
-    factor: int = Field(default=2, ge=1, description="Growth of the pause.", json_schema_extra=about("ARGO-25"))
-    max_backoff: GoDuration = Field(
-        default="3m", description="Longest pause.", json_schema_extra=about("ARGO-25", unit="duration")
-    )
-
-
-class SyncPolicyArgs(Model):
-    """When and how ArgoCD syncs; merged with the platform's sync options, never appended to them (ARGO-22)."""
-
-    automated: AutomatedSyncArgs | None = Field(
-        default=AutomatedSyncArgs(),
-        description="Sync without being asked; null for manual control.",
-        json_schema_extra=about("ARGO-07, ARGO-08"),
-    )
-    sync_options: tuple[Annotated[str, StringConstraints(pattern=r"^[A-Za-z]+=[A-Za-z]+$")], ...] = Field(
-        default=(),
-        description="Sync options as `Name=value`; each replaces the default of the same name.",
-        json_schema_extra=about("ARGO-22"),
-    )
-    retry: RetryArgs = Field(default=RetryArgs(), description="Retries.", json_schema_extra=about("ARGO-25"))
-
-
-class ArgoArgs(Model):
-    """The application's ArgoCD Application."""
-
-    annotations: dict[str, str] = Field(
-        default={}, description="Further annotations.", json_schema_extra=about("ARGO-02")
-    )
-    sync_policy: SyncPolicyArgs = Field(
-        default=SyncPolicyArgs(), description="Sync policy.", json_schema_extra=about("ARGO-07, ARGO-08")
-    )
-    target_revision: str = Field(
-        default="HEAD",
-        min_length=1,
-        description="Branch, tag or commit of the repository.",
-        json_schema_extra=about("ARGO-05, SBX-07"),
-    )
-    cascade: bool = Field(
-        default=False,
-        description="Deleting the Application deletes what it deployed (resources-finalizer).",
-        json_schema_extra=about("ARGO-25"),
-    )
-    maintenance: bool = Field(
-        default=False,
-        description="Suspend automated sync, so that work by hand, such as a restore, is not undone.",
-        json_schema_extra=about("ARGO-26"),
     )
 
 
@@ -299,7 +155,7 @@ class AppStackArgs(Model):
     )
     decommission: bool = Field(
         default=False,
-        description="First step of a removal: back the database up and lift the protection of the data. "
+        description="First step of a removal: back database and configuration up and lift the data's protection. "
         "The second step is to remove the entry.",
         json_schema_extra=about("APP-39"),
     )
@@ -319,6 +175,11 @@ class AppStackArgs(Model):
     def has_workload(self) -> bool:
         """Whether the application has a namespace and something running in it."""
         return self.mode is not Mode.DATABASE_ONLY
+
+    @property
+    def writes_workload(self) -> bool:
+        """Whether this program writes the workload's objects; otherwise ArgoCD does, if anything runs."""
+        return self.has_workload and self.delivery is Delivery.PULUMI
 
     @property
     def uses_vault(self) -> bool:
@@ -375,7 +236,7 @@ class AppStackArgs(Model):
 
     @model_validator(mode="after")
     def _image_is_reproducible(self) -> Self:
-        if self.delivery is Delivery.PULUMI and self.has_workload:
+        if self.writes_workload:
             if self.image.tag is None and self.image.digest is None:
                 raise ValueError("delivery 'pulumi' needs image.tag or image.digest: name the version to run")
             if self.image.tag == "latest" and self.image.digest is None:
@@ -388,16 +249,50 @@ class AppStackArgs(Model):
 
     @model_validator(mode="after")
     def _single_writer_volumes_have_one_pod(self) -> Self:
-        names = [volume.name for volume in self.volumes]
-        if len(set(names)) != len(names):
-            raise ValueError("volumes names a volume twice: give each its own name")
-        if all(volume.access_mode != "ReadWriteOnce" for volume in self.volumes):
-            return self
-        if self.workload.replicas > 1 or self.workload.autoscaling is not None:
+        many = self.workload.replicas > 1 or self.workload.autoscaling is not None
+        if many and args_fit.single_writer(self.volumes):
             raise ValueError(
                 "a ReadWriteOnce volume allows one pod (CHART-31, CHART-32): set workload.replicas to 1 and remove "
                 "workload.autoscaling, or use ReadWriteMany"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _volumes_have_their_own_places(self) -> Self:
+        memory = self.writes_workload and self.workload.read_only_root
+        if shared := list(args_fit.shared_places(self.volumes, memory=memory)):
+            others = "each other, or with the memory at /tmp of workload.read_only_root" if memory else "each other"
+            message = f"volumes share {', '.join(shared)} with {others}; give each its own"
+            raise ValueError(message)
+        if len(self.volumes) > self.quota.volumes:
+            message = (
+                f"quota.volumes {self.quota.volumes} is less than the {len(self.volumes)} volumes declared; raise it"
+            )
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _pods_have_room(self) -> Self:
+        if self.writes_workload and (missing := list(args_fit.missing_room(self.workload, self.volumes, self.quota))):
+            message = (
+                f"the namespace has no room for all pods, and for the one more with which a rollout begins (CHART-42), "
+                f"as {', '.join(missing)}; raise the quota, or lower what the pods take"
+            )
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _variables_have_one_source(self) -> Self:
+        if not self.writes_workload:
+            return self
+        sources = {
+            "workload.environment": self.workload.environment,
+            "database.variables": self.database.variables.names if self.has_database else (),
+            "vault.config_keys": self.vault.config_keys if self.workload.config_environment else (),
+        }
+        if contested := list(args_fit.contested_variables(sources)):
+            message = f"variables would be set twice, {', '.join(contested)}; rename or remove one of each"
+            raise ValueError(message)
         return self
 
     @model_validator(mode="after")

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from ..model import CidrBlock, DnsLabel, Model, Port, Quantity, Seconds, about
+from ..model import CidrBlock, DnsLabel, Model, Port, Quantity, Seconds, about, amount
 
 __all__ = [
     "AutoscalingArgs",
@@ -115,6 +115,16 @@ class ResourcesArgs(Model):
         default="256Mi", description="Memory at most.", json_schema_extra=about("CHART-42", unit="bytes")
     )
 
+    @model_validator(mode="after")
+    def _what_is_reserved_may_be_used(self) -> Self:
+        if amount(self.cpu_request) > amount(self.cpu_limit):
+            message = f"cpu_request {self.cpu_request} is more than cpu_limit {self.cpu_limit}; raise the limit"
+            raise ValueError(message)
+        if amount(self.memory_request) > amount(self.memory_limit):
+            message = f"memory_request {self.memory_request} is more than memory_limit {self.memory_limit}; raise that"
+            raise ValueError(message)
+        return self
+
 
 class QuotaArgs(Model):
     """What the whole namespace may use."""
@@ -163,7 +173,9 @@ class VolumeArgs(Model):
         json_schema_extra=about("CHART-30, CHART-31"),
     )
     mount_path: str = Field(
-        pattern=r"^/", description="Where the container finds it.", json_schema_extra=about("CHART-30", unit="path")
+        pattern=r"^/[^:]+$",
+        description="Where the container finds it.",
+        json_schema_extra=about("CHART-30", unit="path"),
     )
     storage_class: DnsLabel | None = Field(
         default=None, description="Storage class. Default: the platform's.", json_schema_extra=about("CHART-30")

@@ -220,11 +220,11 @@ class ArgoCdArgs(Model):
 
 
 class BackupArgs(Model):
-    """Where the backup of a decommissioned database goes, seen from the machine which runs Pulumi."""
+    """Where the backups of a decommissioned application go, seen from the machine which runs Pulumi."""
 
     directory: str = Field(
         pattern=r"^/",
-        description="Directory of the dumps, with mode 0700.",
+        description="Directory of the backups, with mode 0700.",
         json_schema_extra=about("APP-39", unit="path"),
     )
     pg_dump: str = Field(
@@ -276,7 +276,7 @@ class PlatformArgs(Model):
     )
     backup: BackupArgs | None = Field(
         default=None,
-        description="Where `decommission` backs databases up; it is refused without.",
+        description="Where `decommission` backs databases and configuration secrets up; it is refused without.",
         json_schema_extra=about("APP-39"),
     )
     protect_data: bool = Field(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from .app import App
+from .args_fit import single_writer
 from .render_namespace import CONFIG_OBJECT, CREDENTIALS_OBJECT, labels, metadata
 
 __all__ = ["autoscaler", "config_map", "deployment", "image", "ingresses", "manifests", "service"]
@@ -51,12 +52,11 @@ def config_map(app: App) -> Manifest:
 def deployment(app: App) -> Manifest:
     """Run the container (WEBAPP-17), restricted (CHART-42), and alone on a volume with a single writer (CHART-31)."""
     workload = app.args.workload
-    single_writer = any(volume.access_mode == "ReadWriteOnce" for volume in app.args.volumes)
     spec: Manifest = {
         "revisionHistoryLimit": workload.revision_history,
         "selector": {"matchLabels": _selector(app)},
         "strategy": {"type": "Recreate"}
-        if single_writer
+        if single_writer(app.args.volumes)
         else {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
         "template": {
             "metadata": {

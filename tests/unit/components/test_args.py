@@ -34,7 +34,23 @@ VOLUME = {"name": "data", "size": "1Gi", "mount_path": "/data"}
         ({"exposure": ["internal"], "hosts": {"public": ["a.example.test"]}}, "names public"),
         ({"volumes": [VOLUME], "workload": {"replicas": 2}}, "CHART-31"),
         ({"volumes": [VOLUME], "workload": {"autoscaling": {"max_replicas": 2}}}, "CHART-31"),
-        ({"volumes": [VOLUME, VOLUME]}, "twice"),
+        ({"volumes": [VOLUME, VOLUME]}, "share the name data, the mount_path /data with each other"),
+        ({"volumes": [VOLUME, VOLUME | {"name": "more", "mount_path": "/data/"}]}, "share the mount_path /data/ with"),
+        ({"volumes": [VOLUME | {"name": "tmp"}]}, "share the name tmp with .* the memory at /tmp"),
+        ({"volumes": [VOLUME | {"mount_path": "/tmp"}]}, "share the mount_path /tmp with .* the memory at /tmp"),
+        ({"volumes": [VOLUME | {"mount_path": "/a:b"}]}, "mount_path"),
+        ({"volumes": [VOLUME | {"name": f"v{n}", "mount_path": f"/{n}"} for n in range(6)]}, "less than the 6 volumes"),
+        ({"workload": {"replicas": 8}}, "quota.cpu_limit 4 is less than 9 times workload.resources.cpu_limit 500m"),
+        ({"workload": {"autoscaling": {"max_replicas": 8}}}, "less than 9 times workload.resources.cpu_limit 500m"),
+        ({"quota": {"memory_limit": "511Mi"}}, "quota.memory_limit 511Mi is less than 2 times .*memory_limit 256Mi"),
+        ({"quota": {"pods": 1}}, "quota.pods 1 is less than 2"),
+        ({"workload": {"resources": {"cpu_request": "1"}}}, "cpu_request 1 is more than cpu_limit 500m"),
+        ({"workload": {"resources": {"memory_request": "1Gi"}}}, "memory_request 1Gi is more than memory_limit 256Mi"),
+        ({"workload": {"environment": {"DB_HOST": "a", "DB_NAME": "b"}}}, "DB_HOST .workload.environment and database"),
+        ({"workload": {"environment": {"DATABASE_URL": "a"}}}, "DATABASE_URL .workload.environment and database.var"),
+        ({"workload": {"environment": {"API_KEY": "a"}}}, "API_KEY .workload.environment and vault.config_keys"),
+        ({"vault": {"config_keys": ["DB_PORT"]}}, "DB_PORT .database.variables and vault.config_keys"),
+        ({"database": {"variables": {"host": "DB", "name": "DB"}}}, "variables names DB for two values"),
         ({"workload": {"autoscaling": {"min_replicas": 5, "max_replicas": 2}}}, "swap them"),
         ({"workload": {"run_as_user": 0}}, "is root"),
         ({"decommission": True, "volumes": [VOLUME]}, "needs volume_backup"),
@@ -47,6 +63,25 @@ VOLUME = {"name": "data", "size": "1Gi", "mount_path": "/data"}
 def test_a_declaration_that_cannot_be_built_is_refused(overrides: dict[str, Any], rule: str) -> None:
     with pytest.raises(ValidationError, match=rule):
         application(**overrides)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"workload": {"replicas": 7}},
+        {"workload": {"replicas": 0}, "quota": {"cpu_limit": "1m"}},
+        {"volumes": [VOLUME], "quota": {"pods": 1, "cpu_limit": "0.5", "memory_limit": "256Mi"}},  # no pod beside it
+        {"volumes": [VOLUME | {"name": "tmp", "mount_path": "/tmp"}], "workload": {"read_only_root": False}},
+        {"volumes": [VOLUME | {"mount_path": "/tmp/data"}]},
+        {"workload": {"environment": {"DB_HOST": "a"}}, "database": {"variables": {"host": None}}},
+        {"workload": {"environment": {"API_KEY": "a"}, "config_environment": False}},
+        # The chart in the repository says how its pods are replaced, and what they are given.
+        {"delivery": "argocd", "workload": {"replicas": 8, "environment": {"DB_HOST": "a"}}},
+        {"delivery": "argocd", "volumes": [VOLUME | {"mount_path": "/tmp"}]},
+    ],
+)
+def test_what_fits_is_taken(overrides: dict[str, Any]) -> None:
+    application(**overrides)
 
 
 @pytest.mark.parametrize(

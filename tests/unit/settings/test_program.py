@@ -209,9 +209,9 @@ def test_a_server_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
 def test_a_file_is_the_same_from_every_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The program runs in the checkout, a command where it is called: relative files are the checkout's for both."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", "/home/operator")
+    monkeypatch.setenv("HOME", "/srv/operator")
     assert operator_file("certificates/ca.pem") == ROOT / "certificates/ca.pem"
-    assert operator_file("~/ca.pem") == Path("/home/operator/ca.pem")
+    assert operator_file("~/ca.pem") == Path("/srv/operator/ca.pem")
     assert operator_file("/srv/ca.pem") == Path("/srv/ca.pem")
     (tmp_path / "kubeconfig").touch()
     message = refusal(*_explicit(Path("kubeconfig"), "home"), {})
@@ -220,8 +220,8 @@ def test_a_file_is_the_same_from_every_folder(tmp_path: Path, monkeypatch: pytes
 
 def test_providers_get_files_that_they_find(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """None of them knows a home; they run in the checkout, and the state is the same from every checkout."""
-    monkeypatch.setenv("HOME", "/home/operator")
-    files = [("~/ca.pem", "/home/operator/ca.pem"), ("certificates/ca.pem", "certificates/ca.pem")]
+    monkeypatch.setenv("HOME", "/srv/operator")
+    files = [("~/ca.pem", "/srv/operator/ca.pem"), ("certificates/ca.pem", "certificates/ca.pem")]
     for written, given in files:
 
         def program(written: str = written) -> None:
