@@ -159,6 +159,6 @@ def _longhorn(site: Site, providers: Providers) -> dict[str, Any]:
 
 
 def _packages(args: AppStackArgs) -> list[str]:
-    """Which providers an application's resources have: its connections, and what serves passwords and dumps."""
-    dump = args.has_database and args.decommission
-    return [*app_needs(args), *(["python"] if args.has_database else []), *(["command"] if dump else [])]
+    """Which providers an application's resources have: its connections, and what serves passwords and backups."""
+    backup = args.uses_vault and args.decommission
+    return [*app_needs(args), *(["python"] if args.has_database else []), *(["command"] if backup else [])]

@@ -51,7 +51,9 @@ class AppStack(pulumi.ComponentResource):
     checks: pulumi.Output[list[dict[str, object]]]
     """What to verify, in order (APP-26)."""
     backup: pulumi.Output[str] | None
-    """File of the backup taken by ``decommission``."""
+    """File of the database's backup, taken by ``decommission``."""
+    config_backup: pulumi.Output[str] | None
+    """File of the configuration's backup, taken by ``decommission``."""
 
     def __init__(
         self,
@@ -76,6 +78,11 @@ class AppStack(pulumi.ComponentResource):
         check_config(app, kv_config or {})
         super().__init__("factory:app:AppStack", name, None, opts)
         child = child_options(self, opts)
+
+        def after_backup_of(part: pulumi.Resource | None) -> pulumi.ResourceOptions:
+            """Keep all of a leaving application protected until what stands before has been backed up (APP-39)."""
+            return child_options(self, opts, after=[part] if part is not None and args.decommission else [])
+
         database = None
         if args.has_database:
             database = AppDatabase(name, args, platform, editor_password=editor_password, opts=child)
@@ -90,11 +97,13 @@ class AppStack(pulumi.ComponentResource):
                 editor_password=database.editor_password if database else None,
                 after_database=[database] if database else [],
                 oauth_client_id=oauth_client_id,
-                opts=child,
+                opts=after_backup_of(database),
             )
         ground = None
         if app.owns_namespace:
-            ground = AppNamespace(name, args, platform, after_secrets=[secrets] if secrets else [], opts=child)
+            ground = AppNamespace(
+                name, args, platform, after_secrets=[secrets] if secrets else [], opts=after_backup_of(secrets)
+            )
         # The namespace's own Vault resources wait for the secrets already.
         prepared = child_options(self, opts, after=[ground] if ground else [])
         if app.writes_workload:
@@ -123,6 +132,7 @@ class AppStack(pulumi.ComponentResource):
         self.database = database.database if database else None
         self.owner_role = database.owner_role if database else None
         self.backup = database.backup if database else None
+        self.config_backup = secrets.config_backup if secrets else None
         self.repository_url = pulumi.Output.from_input(repository_url or names.repository_url) if running else None
         self.image = pulumi.Output.from_input(image(app)) if running else None
         self.namespace = ground.namespace if ground else None
@@ -148,5 +158,6 @@ class AppStack(pulumi.ComponentResource):
             "vault_roles": self.vault_roles,
             "checks": self.checks,
             "backup": self.backup,
+            "config_backup": self.config_backup,
         }
         return {name: value for name, value in found.items() if value is not None}

@@ -14,6 +14,7 @@ from ..options import child_options
 from . import render_sql, render_vault
 from .app import App, AppError
 from .args import AppStackArgs
+from .backup import ConfigBackup
 from .platform import PlatformArgs
 
 __all__ = ["AppSecrets", "check_config"]
@@ -53,6 +54,8 @@ class AppSecrets(pulumi.ComponentResource):
     """Role whose credentials are the short-lived database users."""
     ci_role: pulumi.Output[str] | None
     """Role with which CI logs in; none without an OAuth2 client."""
+    config_backup: pulumi.Output[str] | None
+    """File of the configuration's backup, taken by ``decommission``."""
 
     def __init__(
         self,
@@ -79,8 +82,7 @@ class AppSecrets(pulumi.ComponentResource):
         self._opts = opts
         self._child = child_options(self, opts)
         mounts = platform.vault.mounts
-        if self._app.writes_config:
-            self._write_config(name, kv_config or {})
+        self.config_backup = self._write_config(name, kv_config or {}) if self._app.writes_config else None
         self.runtime_policy = self._policy(f"{name}-runtime", self._app.names.runtime_policy, runtime=True)
         self.ops_policy = None
         if args.has_workload:
@@ -110,16 +112,20 @@ class AppSecrets(pulumi.ComponentResource):
             }
         )
 
-    def _write_config(self, name: str, values: Mapping[str, pulumi.Input[str]]) -> None:
-        """Write the configuration secret (VAULT-24)."""
+    def _write_config(self, name: str, values: Mapping[str, pulumi.Input[str]]) -> pulumi.Output[str] | None:
+        """Write the configuration secret (VAULT-24); its protection falls only after its backup (APP-39)."""
         document: pulumi.Input[str] = pulumi.Output.json_dumps(dict(values))
+        taken = None
+        if self._app.args.decommission:
+            taken = ConfigBackup(name, self._app, document=document, opts=self._child)
         SecretV2(
             f"{name}-config",
             mount=self._app.platform.vault.mounts.kv2,
             name=self._app.names.config_path,
             data_json=pulumi.Output.secret(document),
-            opts=child_options(self, self._opts, protect=self._app.protect),
+            opts=child_options(self, self._opts, after=[taken] if taken else [], protect=self._app.protect),
         )
+        return taken.file if taken else None
 
     def _policy(self, name: str, policy: str, *, runtime: bool) -> pulumi.Output[str]:
         rules = render_vault.runtime_rules(self._app) if runtime else render_vault.ops_rules(self._app)

@@ -14,7 +14,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from components.app_stack.backup import BACKUP_SCRIPT
+from components.app_stack.backup import DUMP_SCRIPT
 from components.app_stack.render_sql import creation_statements, revocation_statements
 from components.generated_password import generate
 from components.scram import scram_verifier
@@ -261,9 +261,7 @@ def dump(webapp: Database, directory: Path, password: str, **changed: str) -> su
         "PGPASSWORD": password,
         "PGSSLMODE": "disable",
     } | changed
-    return subprocess.run(
-        ["/bin/sh", "-c", BACKUP_SCRIPT], env=environment, capture_output=True, text=True, check=False
-    )
+    return subprocess.run(["/bin/sh", "-c", DUMP_SCRIPT], env=environment, capture_output=True, text=True, check=False)
 
 
 def test_the_editor_backs_its_database_up(webapp: Database, tmp_path: Path) -> None:  # APP-39

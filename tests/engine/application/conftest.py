@@ -25,8 +25,8 @@ STACK = "sandbox"
 APP, OTHER, PLAIN = "webapp", "notes", "url-shortener"
 """An application with everything, a second one with a database, and one with nothing but a workload."""
 
-KEEPER, KEPT = "keeper", "archive"
-"""A stack that protects its data, on the same backends, and its application."""
+KEEPER, KEPT, KEPT_KEY = "keeper", "archive", "BOOK_KEY"
+"""A stack that protects its data, on the same backends, its application, and the name of that one's secret."""
 
 
 @dataclass(frozen=True)
@@ -88,11 +88,14 @@ def keeper(site: Site) -> str:
         KEPT: {
             "delivery": "pulumi",
             "image": {"tag": "0.3.0"},
+            "vault": {"config_keys": [KEPT_KEY]},
             "volumes": [{"name": "books", "size": "1Gi", "mount_path": "/books"}],
         }
     }
     defaults = {"pulumi:disable-default-providers": ["*"]}
     site.project.configure(KEEPER, {"config": defaults | {f"factory:{key}": value for key, value in kept.items()}})
+    site.project.pulumi(KEEPER, "stack", "init", KEEPER, "--no-select")
+    plant(site.project, site.canary, stack=KEEPER, app=KEPT, key=KEPT_KEY)
     with superuser(site.endpoints) as connection:
         connection.execute(f'CREATE ROLE "{KEPT}_edit"')
         failed = site.project.factory("up", "--stack", KEEPER, check=False)
@@ -130,9 +133,15 @@ def log_as_the_sandbox_does(endpoints: Endpoints) -> None:
         connection.execute("SELECT pg_reload_conf()")
 
 
-def plant(project: Project, value: str) -> None:
-    """Set the application's secret as a person would: typed, not on the command line."""
-    project.pulumi(STACK, "config", "set", "--secret", "--path", f"secrets.{APP}.SESSION_KEY", typed=value)
+def plant(project: Project, value: str, *, stack: str = STACK, app: str = APP, key: str = "SESSION_KEY") -> None:
+    """Set an application's secret as a person would: typed, not on the command line."""
+    project.pulumi(stack, "config", "set", "--secret", "--path", f"secrets.{app}.{key}", typed=value)
+
+
+def protected(project: Project, stack: str) -> set[str]:
+    """Return the names of the resources that refuse deletion."""
+    kept = (urn for urn, resource in project.resources(stack).items() if resource.get("protect"))
+    return {urn.rpartition("::")[2] for urn in kept}
 
 
 def last_update(project: Project, stack: str = STACK) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from tests.engine.application.conftest import KEEPER, KEPT, Site
+from tests.engine.application.conftest import KEEPER, KEPT, KEPT_KEY, Site, protected
 from tests.support.identities import VaultIdentity, connect, short_lived_login, superuser, workload
 
 pytestmark = pytest.mark.engine
@@ -29,7 +29,7 @@ def test_destroy_refuses_and_removes_nothing(
         assert f"{name}::{KEPT}" in told
     assert "Traceback" not in told
     assert site.project.resources(KEEPER) == before
-    assert {urn.rpartition("::")[2] for urn, resource in before.items() if resource.get("protect")} == {
+    assert protected(site.project, KEEPER) == {
         f"{KEPT}-database",
         f"{KEPT}-owner",
         f"{KEPT}-config",
@@ -42,7 +42,7 @@ def test_destroy_refuses_and_removes_nothing(
         assert connection.execute("SELECT tableowner FROM pg_tables WHERE tablename = 'entries'").fetchone() == (
             f"{KEPT}_role",
         )
-    assert root.read(f"kvv2/data/{KEPT}/config")["data"]["data"] == {}
+    assert root.read(f"kvv2/data/{KEPT}/config")["data"]["data"] == {KEPT_KEY: site.canary}
     assert cluster.get(VOLUME).raise_for_status().json()["metadata"]["uid"] == volume["metadata"]["uid"]
 
 
@@ -60,7 +60,7 @@ def test_an_application_that_left_the_file_is_not_removed(site: Site, keeper: st
     document = site.project.configuration(KEEPER)
     file = site.project.stack_file(KEEPER)
     text = file.read_text("utf-8")
-    document["config"]["factory:apps"] = {}
+    document["config"] |= {"factory:apps": {}, "factory:secrets": {}}
     site.project.configure(KEEPER, document)
     try:
         for command in (("preview",), ("up",)):
