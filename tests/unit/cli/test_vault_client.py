@@ -54,8 +54,6 @@ def test_what_vault_says(monkeypatch: pytest.MonkeyPatch) -> None:
 def answers(monkeypatch: pytest.MonkeyPatch, status: int, body: object) -> None:
     """Answer every request so; None is no body."""
     answer = httpx.Response(status, json=body, request=httpx.Request("GET", "http://127.0.0.1"))
-    if body is None:
-        answer = httpx.Response(status, request=answer.request)
     monkeypatch.setattr(httpx, "request", lambda *_, **__: answer)
 
 
