@@ -2,7 +2,7 @@
 
 import ssl
 from typing import Annotated, Final, Self
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
@@ -18,17 +18,10 @@ def _base_address(url: str) -> str:
     """Accept the documented form with the path of the API, which the program adds itself (TPX-32, TPX-258)."""
     base = url.removesuffix(_API_PATH).rstrip("/")
     parts = urlsplit(base)
-    if parts.scheme != "https" or parts.path or not parts.hostname or not _has_a_port_or_none(parts):
+    if parts.scheme != "https" or parts.path:
         message = f"{url!r} is no address of a Proxmox API: write it like https://pve.example.test:8006"
         raise ValueError(message)
     return base
-
-
-def _has_a_port_or_none(parts: SplitResult) -> bool:
-    try:
-        return parts.port != 0
-    except ValueError:
-        return False
 
 
 def _one_certificate(pem: str) -> str:

@@ -278,7 +278,7 @@ def test_a_secret_that_no_header_can_hold_is_told_without_it(secret: str, pve: C
 
 @pytest.mark.parametrize("port", ["99999", "abc", "0", "-1"])
 def test_an_endpoint_has_a_port_that_exists(port: str) -> None:
-    with pytest.raises(ValidationError, match="is no address of a Proxmox API"):
+    with pytest.raises(ValidationError, match="names no host and port that can be reached"):
         connection(f"https://pve.example.test:{port}")
 
 
