@@ -16,11 +16,13 @@ from cli.confirmation import confirmed
 from cli.errors import CommandError
 from cli.exclusive import alone
 from cli.forks import Forks, forks
+from cli.forwarded import narrowed
 from cli.guards import refuse_unsafe
 from cli.hosts import shown_changes
 from cli.kv_guard import refuse_overwriting
 from cli.policy import policy_arguments
 from cli.protection import refuse_before_foundations, refuse_leaving, refuse_protected, refuse_under_others
+from cli.reachability import refuse_unreachable
 from cli.session import PASSPHRASE_VARIABLES, Report, Session, open_session
 from cli.stack import Stack
 from cli.state_edit import Record, State
@@ -89,7 +91,7 @@ def up(
     report: Report,
 ) -> int:
     """Bring a stack up. A sandbox is changed at once; production shows a plan, asks, and applies exactly that plan."""
-    with changing(stack, report, creating=True, only=only, adopted=adopted) as ready:
+    with changing(stack, report, forwarded, creating=True, only=only, adopted=adopted) as ready:
         refuse_before_foundations(ready.resources, stack.name, ready.settings, only)
         refuse_leaving(ready.resources, stack.name, ready.settings, forwarded, only=only)
         arguments = [*ready.arguments(only, forwarded), *policy_arguments(ready.session, ready.settings)]
@@ -114,7 +116,7 @@ def up(
 
 def preview(stack: Stack, only: str | None, forwarded: Sequence[str], forked: Forks, *, report: Report) -> int:
     """Show what `up` would change, after a refresh: without one the state is compared, not the backends."""
-    ready = prepare(stack, report, only=only)
+    ready = prepare(stack, report, forwarded, only=only)
     if only is not None:
         present = state_edit.resources(state_edit.read(ready.session))
         refuse_before_foundations(list(present.values()), stack.name, ready.settings, only)
@@ -124,7 +126,7 @@ def preview(stack: Stack, only: str | None, forwarded: Sequence[str], forked: Fo
 
 def destroy(stack: Stack, only: str | None, forwarded: Sequence[str], *, yes: bool, report: Report) -> int:
     """Remove what a stack made. Raises CommandError where that includes protected data; then nothing was changed."""
-    with changing(stack, report, only=only) as ready:
+    with changing(stack, report, forwarded, only=only) as ready:
         patterns = ready.patterns(only) or ["*"]
         refuse_protected(ready.resources, stack.name, patterns, forwarded)
         refuse_under_others(ready.resources, stack.name, patterns, forwarded)
@@ -143,12 +145,12 @@ def remove(ready: Ready, only: str | None, forwarded: Sequence[str], report: Rep
         return _run(ready.session, arguments, forked, report)
 
 
-def prepare(stack: Stack, report: Report, *, only: str | None = None) -> Ready:
+def prepare(stack: Stack, report: Report, forwarded: Sequence[str] = (), *, only: str | None = None) -> Ready:
     """Check everything that can be checked without the engine, for a run that changes nothing.
 
     Raises InputError, CommandError, ToolError, SandboxError.
     """
-    session, settings = _opened(stack, report, only)
+    session, settings = _opened(stack, report, only, forwarded)
     _usable(session)
     return Ready(session, settings)
 
@@ -157,6 +159,7 @@ def prepare(stack: Stack, report: Report, *, only: str | None = None) -> Ready:
 def changing(
     stack: Stack,
     report: Report,
+    forwarded: Sequence[str] = (),
     *,
     creating: bool = False,
     only: str | None = None,
@@ -167,7 +170,7 @@ def changing(
     `adopted` are records of what the run takes over, when it begins. Raises InputError, CommandError, ToolError,
     SandboxError; then nothing was changed.
     """
-    session, settings = _opened(stack, report, only)
+    session, settings = _opened(stack, report, only, forwarded)
     with alone(stack.name):
         healing.clear_dead_run(session, report)
         _usable(session)
@@ -184,11 +187,13 @@ def changing(
         yield Ready(session, settings, edited, adopting=bool(adopted))
 
 
-def _opened(stack: Stack, report: Report, only: str | None) -> tuple[Session, Settings]:
+def _opened(stack: Stack, report: Report, only: str | None, forwarded: Sequence[str]) -> tuple[Session, Settings]:
     settings = settings_of(stack)
     _patterns(only, stack, settings)
     session = open_session(stack, report)
     refuse_unsafe(session, settings)
+    if not narrowed(forwarded) and "--refresh=false" not in forwarded:  # else the engine alone knows what is asked
+        refuse_unreachable(session, settings, only)
     return session, settings
 
 
