@@ -28,11 +28,13 @@ def drift(plugin: PluginProcess, made: Resource, inputs: dict[str, Any]) -> list
 
 @pytest.fixture(scope="module")
 def hall(plugin: PluginProcess, server: PostgresServer) -> str:
-    """A database with a table and a function, and a role."""
+    """A database with a table and a function, and two roles."""
     plugin.create(DATABASE, "hall", {"name": "hall"})
-    plugin.create(ROLE, "visitor", {"name": "visitor"})
+    for name in ("visitor", "porter"):
+        plugin.create(ROLE, name, {"name": name})
     server.query(
-        "CREATE TABLE guests (); CREATE FUNCTION greet(times int) RETURNS int LANGUAGE sql AS 'SELECT 1'", "hall"
+        "CREATE TABLE guests (name text); CREATE FUNCTION greet(times int) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "hall",
     )
     return "hall"
 
@@ -85,6 +87,72 @@ def test_a_membership_ends_whoever_granted_it(plugin: PluginProcess, server: Pos
     role = plugin.update(plugin.create(ROLE, "other", {"name": "other"}), {"name": "other", "roles": ["club"]})
     server.query(again.replace("member", "other"))
     assert drift(plugin, plugin.update(role, {"name": "other"}), {"name": "other"}) == []
+
+
+def test_several_privileges_on_a_column_are_none_on_the_table(
+    plugin: PluginProcess, server: PostgresServer, hall: str
+) -> None:
+    """`SELECT, UPDATE (name)` is SELECT on all of the table."""
+    inputs = {"database": hall, "role": "visitor", "schema": "public", "objectType": "column", "objects": ["guests"]}
+    wanted = {**inputs, "columns": ["name"], "privileges": ["SELECT", "UPDATE"]}
+    made = plugin.create(GRANT, "g", wanted)
+    assert drift(plugin, made, wanted) == []
+    assert server.query("SELECT has_table_privilege('visitor', 'guests', 'SELECT')", hall) == [(False,)]
+    plugin.delete(made)
+
+
+@pytest.mark.parametrize(
+    ("what", "properties"),
+    [
+        ("DATABASE hall", {"objectType": "database"}),
+        ("SCHEMA public", {"objectType": "schema", "schema": "public"}),
+        ("TABLE guests", {"objectType": "table", "schema": "public"}),
+        ("TABLE guests", {"objectType": "table", "schema": "public", "objects": ["guests"]}),
+        ("FUNCTION greet", {"objectType": "function", "schema": "public"}),
+        ("TABLE guests", {"objectType": "column", "schema": "public", "objects": ["guests"], "columns": ["name"]}),
+    ],
+    ids=["database", "schema", "all-tables", "table", "function", "column"],
+)
+def test_a_privilege_that_somebody_else_gave_is_taken_back(
+    plugin: PluginProcess, server: PostgresServer, hall: str, what: str, properties: dict[str, Any]
+) -> None:
+    """The owner cannot revoke it: it came back as drift after each repair."""
+    kind = properties["objectType"]
+    privilege = {"database": "CREATE", "schema": "CREATE", "function": "EXECUTE", "column": "UPDATE (name)"}.get(
+        kind, "DELETE"
+    )
+    wanted = {"database": hall, "role": "visitor", "privileges": [], **properties}
+    made = plugin.create(GRANT, "g", wanted)
+    foreign = (
+        f"GRANT {privilege} ON {what} TO porter WITH GRANT OPTION; SET ROLE porter; "
+        f"GRANT {privilege} ON {what} TO visitor; RESET ROLE"
+    )
+    server.query(foreign, hall)
+    assert drift(plugin, made, wanted) != []
+    assert drift(plugin, plugin.update(made, wanted), wanted) == []
+    kept = plugin.create(GRANT, "of-the-porter", {**wanted, "role": "porter"} | {"privileges": [privilege.split()[0]]})
+    server.query(foreign, hall)
+    plugin.delete(made)
+    assert drift(plugin, made, wanted) == []
+    plugin.delete(kept)
+
+
+def test_a_privilege_that_nobody_can_take_back_is_told(
+    plugin: PluginProcess, server: PostgresServer, hall: str
+) -> None:
+    """A superuser who revokes does so as the owner, and CASCADE passes a superuser over."""
+    wanted = {"database": hall, "role": "visitor", "privileges": [], "objectType": "table", "schema": "public"}
+    plugin.create(ROLE, "keeper", {"name": "keeper"})
+    made = plugin.create(GRANT, "g", wanted)
+    server.query(
+        "GRANT DELETE ON guests TO keeper WITH GRANT OPTION; SET ROLE keeper; GRANT DELETE ON guests TO visitor; "
+        "RESET ROLE; ALTER ROLE keeper SUPERUSER",
+        hall,
+    )
+    with pytest.raises(RefusedError, match=r"what keeper gave to visitor cannot be taken back as long as .* superuser"):
+        plugin.update(made, wanted)
+    server.query("ALTER ROLE keeper NOSUPERUSER")
+    assert drift(plugin, plugin.update(made, wanted), wanted) == []
 
 
 def test_the_servers_own_default_privileges_are_seen(plugin: PluginProcess, server: PostgresServer, hall: str) -> None:

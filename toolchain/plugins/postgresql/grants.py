@@ -1,6 +1,6 @@
 """Privileges on what exists."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,6 +12,8 @@ from .connections import Connection
 from .privileges import ALL, EXECUTE, KINDS, PUBLIC, SCHEMALESS, WHOLE, Kind, bad_privileges, grantee, option
 from .resource import Resource
 
+_EVERYTHING = "ALL PRIVILEGES"
+
 
 @dataclass(frozen=True)
 class Held:
@@ -21,6 +23,8 @@ class Held:
     owner: str
     privileges: frozenset[str]
     grantable: bool
+    foreign: Mapping[str, Sequence[str]]
+    """What others than the owner gave, by who did: only in their name it can be taken back."""
 
 
 class Grant(Resource):
@@ -91,9 +95,9 @@ class Grant(Resource):
         kind = KINDS[inputs["objectType"]]
 
         def work(connection: Connection) -> None:
-            owners = {held.owner for held in self._held(inputs, connection)}
-            with self.server.acting_for(connection, *sorted(owners)):
-                connection.execute(self._revoke(inputs))
+            held = self._held(inputs, connection)
+            with self.server.acting_for(connection, *sorted({each.owner for each in held})):
+                self._revoke(connection, inputs, held)
                 if inputs.get("privileges"):
                     connection.execute(self._grant(kind, inputs))
             if not _all_found(inputs, self._held(inputs, connection)):
@@ -118,7 +122,7 @@ class Grant(Resource):
             held = self._held(inputs, connection)
             if any(each.privileges for each in held):
                 with self.server.acting_for(connection, *sorted({each.owner for each in held})):
-                    connection.execute(self._revoke(inputs))
+                    self._revoke(connection, inputs, held)
 
         self.server.run(work, self._where(inputs))
 
@@ -150,7 +154,9 @@ class Grant(Resource):
         objects = inputs.get("objects") or [""]
         query = f"""
             SELECT o.name, o.owner, array_remove(array_agg(DISTINCT a.privilege_type), NULL) AS privileges,
-                   coalesce(bool_and(a.is_grantable), false) AS grantable
+                   coalesce(bool_and(a.is_grantable), false) AS grantable,
+                   array_agg(ARRAY[pg_get_userbyid(a.grantor)::text, a.privilege_type])
+                   FILTER (WHERE pg_get_userbyid(a.grantor) <> o.owner) AS foreign
             FROM ({kind.query}) o
             LEFT JOIN LATERAL (
                 SELECT * FROM aclexplode(o.acl) WHERE grantee = %(grantee)s::oid
@@ -174,7 +180,13 @@ class Grant(Resource):
         }
         rows = connection.execute(query.encode(), parameters).fetchall()
         return [
-            Held(row["name"], row["owner"], frozenset(row["privileges"]), row["grantable"])
+            Held(
+                row["name"],
+                row["owner"],
+                frozenset(row["privileges"]),
+                row["grantable"],
+                _grouped(row["foreign"] or ()),
+            )
             for row in rows
             if _is_meant(row["name"], inputs)
         ]
@@ -191,17 +203,27 @@ class Grant(Resource):
     @staticmethod
     def _grant(kind: Kind, inputs: Properties) -> sql.Composed:
         wanted = inputs["privileges"]
-        names = "ALL PRIVILEGES" if ALL in wanted else ", ".join(p for p in wanted if p in kind.privileges)
-        return sql.SQL("GRANT {}{} ON {} TO {}{}").format(
-            sql.SQL(names), _columns(inputs), _target(kind, inputs), grantee(inputs), option(inputs)
+        names = [_EVERYTHING] if ALL in wanted else [p for p in wanted if p in kind.privileges]
+        return sql.SQL("GRANT {} ON {} TO {}{}").format(
+            _listed(names, inputs), _target(kind, inputs), grantee(inputs), option(inputs)
         )
 
-    @staticmethod
-    def _revoke(inputs: Properties) -> sql.Composed:
-        kind = KINDS[inputs["objectType"]]
-        return sql.SQL("REVOKE ALL PRIVILEGES{} ON {} FROM {}").format(
-            _columns(inputs), _target(kind, inputs), grantee(inputs)
-        )
+    def _revoke(self, connection: Connection, inputs: Properties, held: list[Held]) -> None:
+        """Take everything back, also what others than the owner gave: the server lets nobody else revoke that."""
+        for each in held:
+            for grantor, privileges in each.foreign.items():
+                with self.server.acting_for(connection, grantor):
+                    connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(grantor)))
+                    connection.execute(_revocation(_alone(inputs, each.name), privileges))
+                    connection.execute("RESET ROLE")
+        connection.execute(_revocation(inputs, [_EVERYTHING]))
+        left = {grantor for each in self._held(inputs, connection) for grantor in each.foreign}
+        if left:
+            raise ProviderError(
+                f"grant {self.identity(inputs)}: what {', '.join(sorted(left))} gave to {inputs['role']} cannot be "
+                "taken back as long as the giver is a superuser or a member of the owner, for whom the server then takes "
+                "it: end that, and run again."
+            )
 
 
 def _spelt(held: frozenset[str], listed: set[str], kind: Kind) -> set[str]:
@@ -239,10 +261,33 @@ def _read_rest(rest: str) -> Iterator[Properties]:
             yield {"schema": before, "objectType": kind, **({"objects": [after[1:]]} if after else {})}
 
 
-def _columns(inputs: Properties) -> sql.Composable:
-    if not inputs.get("columns"):
-        return sql.SQL("")
-    return sql.SQL(" ({})").format(sql.SQL(", ").join(map(sql.Identifier, inputs["columns"])))
+def _alone(inputs: Properties, name: str) -> Properties:
+    """Return the same grant on one object."""
+    if inputs["objectType"] in WHOLE:
+        return inputs
+    return {**inputs, "columns" if inputs["objectType"] == "column" else "objects": [name]}
+
+
+def _revocation(inputs: Properties, privileges: Iterable[str]) -> sql.Composed:
+    kind = KINDS[inputs["objectType"]]
+    return sql.SQL("REVOKE {} ON {} FROM {}").format(
+        _listed(privileges, inputs), _target(kind, inputs), grantee(inputs)
+    )
+
+
+def _grouped(given: Iterable[Sequence[str]]) -> dict[str, list[str]]:
+    """Collect pairs of grantor and privilege by grantor."""
+    found: dict[str, list[str]] = {}
+    for grantor, privilege in sorted(map(tuple, given)):
+        found.setdefault(grantor, []).append(privilege)
+    return found
+
+
+def _listed(privileges: Iterable[str], inputs: Properties) -> sql.Composed:
+    """Write the privileges, each with the columns: one without them is on the whole table."""
+    columns = sql.SQL(", ").join(map(sql.Identifier, inputs.get("columns") or ()))
+    where = sql.SQL(" ({})").format(columns) if inputs.get("columns") else sql.SQL("")
+    return sql.SQL(", ").join([sql.SQL(privilege) + where for privilege in privileges])
 
 
 def _target(kind: Kind, inputs: Properties) -> sql.Composable:
