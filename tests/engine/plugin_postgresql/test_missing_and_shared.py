@@ -149,7 +149,7 @@ def test_a_privilege_that_nobody_can_take_back_is_told(
         "RESET ROLE; ALTER ROLE keeper SUPERUSER",
         hall,
     )
-    with pytest.raises(RefusedError, match=r"what keeper gave to visitor cannot be taken back as long as .* superuser"):
+    with pytest.raises(RefusedError, match=r"what keeper gave to visitor cannot be taken back while .* superuser"):
         plugin.update(made, wanted)
     server.query("ALTER ROLE keeper NOSUPERUSER")
     assert drift(plugin, plugin.update(made, wanted), wanted) == []

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import psycopg
 import pytest
 
 from tests.support.plugin_process import PluginProcess, plugin_process
 from tests.support.postgres_server import PASSWORD, PostgresServer
 from toolchain.plugins.kit import Context, ProviderError
 from toolchain.plugins.postgresql import connections
-from toolchain.plugins.postgresql.connections import Address, Server
+from toolchain.plugins.postgresql.connections import Address, NoDatabaseError, Server
 from toolchain.plugins.postgresql.roles import Role
 
 pytestmark = pytest.mark.engine
 
 ROLE = "postgresql:index/role:Role"
+
+
+def address(server: PostgresServer, database: str = "postgres") -> Address:
+    return Address("127.0.0.1", server.port, "postgres", PASSWORD, database, 10, {"sslmode": "disable"})
 
 
 @pytest.mark.parametrize(
@@ -35,7 +40,7 @@ def test_a_lock_of_somebody_else_is_told_instead_of_waited_for(
     made = plugin.create(ROLE, "r", {"name": "leaving"})
     server.query("CREATE TABLE busy (); ALTER TABLE busy OWNER TO leaving")
     monkeypatch.setattr(connections, "_LOCK_SECONDS", 1)
-    own = Server(Address("127.0.0.1", server.port, "postgres", PASSWORD, "postgres", 10, {"sslmode": "disable"}))
+    own = Server(address(server))
     try:
         with server.connect() as other:
             other.execute("BEGIN; LOCK TABLE busy")
@@ -45,3 +50,37 @@ def test_a_lock_of_somebody_else_is_told_instead_of_waited_for(
     finally:
         own.forget("postgres")
     assert plugin.read(made) is None
+
+
+@pytest.mark.parametrize("said", ["база данных {} не существует", "la base de données « {} » n'existe pas"])
+def test_a_database_that_is_gone_is_known_in_any_language(
+    server: PostgresServer, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    """A server answers in the language of `lc_messages`, and without an SQLSTATE that a client could see."""
+    connect = psycopg.connect
+
+    def translated(**parameters: object) -> object:
+        try:
+            return connect(**parameters)  # type: ignore[arg-type]  # what the plugin gives
+        except psycopg.OperationalError:
+            raise psycopg.OperationalError(f"FATAL:  {said.format(parameters['dbname'])}") from None
+
+    monkeypatch.setattr(psycopg, "connect", translated)
+    own = Server(address(server))
+    try:
+        with pytest.raises(NoDatabaseError, match=f"no database gone on PostgreSQL at 127.0.0.1:{server.port}"):
+            own.rows("SELECT 1", {}, "gone")
+        server.query("CREATE DATABASE locked ALLOW_CONNECTIONS false")
+        with pytest.raises(ProviderError, match=r"refuses or does not answer: .*locked") as refused:
+            own.rows("SELECT 1", {}, "locked")
+        assert not isinstance(refused.value, NoDatabaseError)
+    finally:
+        own.forget("postgres")
+        server.query("DROP DATABASE IF EXISTS locked")
+
+
+def test_the_database_of_the_provider_itself_is_never_taken_for_gone(server: PostgresServer) -> None:
+    """All roles and databases would count as removed."""
+    with pytest.raises(ProviderError, match=r"refuses or does not answer: .*nowhere") as refused:
+        Server(address(server, "nowhere")).rows("SELECT 1", {})
+    assert not isinstance(refused.value, NoDatabaseError)

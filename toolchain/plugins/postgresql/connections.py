@@ -141,10 +141,23 @@ class Server:
                 **address.options,
             )
         except psycopg.OperationalError as error:
-            reason = _last_line(str(error))
-            if f'database "{database}" does not exist' in reason:
+            # A refused connection comes without an SQLSTATE, and its words are in the server's language.
+            if not isinstance(error, errors.ConnectionTimeout) and self._lacks_database(database):
                 raise NoDatabaseError(f"There is no database {database} on PostgreSQL at {address}.") from None
+            reason = _last_line(str(error))
             raise ProviderError(f"PostgreSQL at {address} refuses or does not answer: {reason}") from None
+
+    def _lacks_database(self, database: str) -> bool:
+        """Ask the maintenance database, whose own absence is no answer."""
+        maintenance = self.address.database
+        if database == maintenance:
+            return False
+        connection = self._take(maintenance)
+        try:
+            query = "SELECT FROM pg_database WHERE datname = %s::name"
+            return connection.execute(query, (database,)).fetchone() is None
+        finally:
+            self._give_back(maintenance, connection)
 
 
 def again(work: Callable[[], _Result]) -> _Result:

@@ -221,7 +221,7 @@ class Grant(Resource):
         if left:
             raise ProviderError(
                 f"grant {self.identity(inputs)}: what {', '.join(sorted(left))} gave to {inputs['role']} cannot be "
-                "taken back as long as the giver is a superuser or a member of the owner, for whom the server then takes "
+                "taken back while the giver is a superuser or a member of the owner, for whom the server then takes "
                 "it: end that, and run again."
             )
 
