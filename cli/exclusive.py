@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from cli.errors import CommandError
+from cli.errors import CommandError, writing
 from toolchain.paths import state_dir
 
 __all__ = ["alone", "locked", "runs"]
@@ -40,7 +40,8 @@ def alone(stack: str) -> Iterator[None]:
             raise locked(stack, _holder(descriptor)) from None
         now = dt.datetime.now().astimezone().isoformat(timespec="seconds")
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "timestamp": now}).encode(), 0)
+        with writing(folder / "lock"):
+            os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "timestamp": now}).encode(), 0)
         yield
     finally:
         os.close(descriptor)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import json
+import shutil
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -20,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cli import processes, state_copies
 from cli.deterministic_ids import deterministic_id, place_of
-from cli.errors import CommandError
+from cli.errors import CommandError, writing
 from cli.exclusive import locked, runs
 from cli.forks import RUN_VARIABLE
 from cli.session import Report, Session, file_backend
@@ -31,6 +32,8 @@ from sandbox.processes import ProcessId
 
 _CHANGES = ".changes"
 _PLAN = "plan"
+_ROOM = 1 << 20
+"""Bytes. A disk with less is as good as full: the engine writes a state three times, with its copies."""
 _IN_TWO_STEPS = "vault:jwt/authBackend:AuthBackend"
 """Mounted, then configured: between the two its provider calls it missing, and Vault refuses to mount it again."""
 
@@ -63,7 +66,8 @@ def marked(stack: str, mark: str) -> Iterator[tuple[dict[str, str], Path]]:
     run = Run(mark=mark, owner=processes.myself())
     file = runs(stack) / f"{run.mark}.json"
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    file.write_text(run.model_dump_json(), "utf-8")
+    with writing(file):
+        file.write_text(run.model_dump_json(), "utf-8")
     try:
         yield {RUN_VARIABLE: run.mark}, file.with_suffix(_CHANGES)
     finally:
@@ -94,13 +98,14 @@ def clear_dead_run(session: Session, report: Report) -> None:
         _clear_locks(_locks(backend, stack), stack, report)
         for cut_off in _states(backend).glob(f"{stack}.*.tmp"):
             cut_off.unlink(missing_ok=True)
+        _restore(_states(backend) / f"{stack}.json", report)
     # The engine itself guards locks in a shared backend; only a person can know whether their run is dead.
 
 
 def mend_state_files(session: Session) -> None:
     """Remove notes about the state's files whose writing was cut off: the engine could read no state beside them.
 
-    The state itself is replaced as a whole; such a note (content type, checksum) is not, and nothing needs it.
+    Such a note (content type, checksum) is not replaced as a whole, and nothing needs it.
     """
     backend = file_backend(session)
     if backend is None:
@@ -112,7 +117,7 @@ def mend_state_files(session: Session) -> None:
 
 
 def refuse_damaged_state(session: Session) -> None:
-    """Refuse a state file that the engine could not read, and say how an earlier state comes back.
+    """Refuse a state file that the engine could not read, and say what brings an earlier state back.
 
     The engine itself would name neither the file nor a way out. Raises CommandError.
     """
@@ -120,25 +125,49 @@ def refuse_damaged_state(session: Session) -> None:
     if backend is None:
         return
     file = _states(backend) / f"{stack}.json"
+    why = _damage(file)
+    if why is None:
+        return
+    if before := _before(file):
+        bring = f"the next `up` or `destroy` goes on from the one before it, {before}"
+    elif copy := state_copies.newest(stack):
+        bring = (
+            f"`./factory pulumi {stack} -- stack import --file {copy}` brings back the one before the last run, and "
+            "the next finds out what changed since"
+        )
+    else:
+        bring = f"put a copy of it in its place: there is neither {file}.bak nor one of ours"
+    raise CommandError(f"the state of stack {stack!r} is damaged, so nothing was changed: {file}: {why}; {bring}")
+
+
+def _restore(file: Path, report: Report) -> None:
+    """Put what a state was one step before in the place of a damaged one.
+
+    On a full disk the engine replaces its state by as much of the next one as there was room for.
+    """
+    if (why := _damage(file)) and (before := _before(file)):
+        report(f"going on from {before}, the state one step before: {file} is damaged ({why})")
+        file.with_name(f"{file.name}.attrs").unlink(missing_ok=True)
+        before.replace(file)
+
+
+def _before(file: Path) -> Path | None:
+    """Return the engine's own copy of a state file from before the last change, if there is a whole one."""
+    copy = file.with_name(f"{file.name}.bak")
+    return copy if copy.is_file() and _damage(copy) is None else None
+
+
+def _damage(file: Path) -> str | None:
+    """Return why a state file cannot be read, None for one that can and where there is none."""
     try:
         content = json.loads(file.read_text("utf-8"))
-        if isinstance(content, dict) and "checkpoint" in content:
-            return
-        why = "it has no checkpoint"
     except FileNotFoundError:
-        return
+        return None
     except OSError as error:
-        why = str(error.strerror)
+        return str(error.strerror)
     except (ValueError, RecursionError) as error:
-        why = f"no JSON: {error}"
-    copy = state_copies.newest(stack)
-    bring = (
-        f"`./factory pulumi {stack} -- stack import --file {copy}`" if copy else f"a copy of {file}.bak in its place"
-    )
-    raise CommandError(
-        f"the state of stack {stack!r} is damaged, so nothing was changed: {file}: {why}; {bring} brings back the last "
-        "one before it, and the next run finds out what changed since"
-    )
+        return f"no JSON: {error}"
+    return None if isinstance(content, dict) and "checkpoint" in content else "it has no checkpoint"
 
 
 def living_holder(session: Session) -> CommandError | None:
@@ -146,6 +175,15 @@ def living_holder(session: Session) -> CommandError | None:
     backend, stack = file_backend(session), session.stack.name
     holders = [_json(lock) or {} for lock in _locks(backend, stack).glob("*.json")] if backend else []
     return next((locked(stack, holder) for holder in holders if _holds(holder)), None)
+
+
+def out_of_room(session: Session) -> str | None:
+    """Return what to do where a run failed for want of room: the engine names the file that it could not write."""
+    backend = file_backend(session)
+    with contextlib.suppress(OSError):  # a folder that is gone is not full
+        if backend and shutil.disk_usage(backend).free < _ROOM:
+            return f"there is no room left for the state at {backend}: free some space; the next run goes on from there"
+    return None
 
 
 def _states(backend: Path) -> Path:

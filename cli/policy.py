@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from cli.configuration import refused
+from cli.errors import writing
 from cli.session import Session
 from policies.pack_config import pack_config
 from stacks.settings import production_fingerprints
@@ -48,5 +49,6 @@ def write_policy_config(session: Session, settings: Settings) -> Path:
     )
     file = state_dir() / "policies" / f"{session.stack.name}.json"
     file.parent.mkdir(mode=0o700, exist_ok=True)
-    file.write_text(json.dumps(document, indent=2), "utf-8")
+    with writing(file):
+        file.write_text(json.dumps(document, indent=2), "utf-8")
     return file

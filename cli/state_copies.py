@@ -7,6 +7,7 @@ import json
 import os
 from pathlib import Path
 
+from cli.errors import writing
 from cli.state_edit import State
 from toolchain.paths import state_dir
 
@@ -19,9 +20,15 @@ def keep(stack: str, state: State) -> Path:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     now = dt.datetime.now(dt.UTC)
     copy = folder / f"{now:%Y%m%dT%H%M%S.%f}Z.json"
-    descriptor = os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump(state, file)
+    # Under its name only when it is whole: without room, or killed, a run must leave no half of one as the newest.
+    fresh = folder / "fresh"
+    try:
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with writing(copy), os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(state, file)
+        fresh.replace(copy)
+    finally:
+        fresh.unlink(missing_ok=True)
     for old in sorted(folder.glob("*.json"))[:-KEPT]:
         old.unlink()
     return copy

@@ -216,6 +216,7 @@ def test_a_damaged_state_is_named_with_the_way_back(session: Session, backend: P
     healing.refuse_damaged_state(session)  # there is none yet
     file = backend / ".pulumi/stacks/factory/home.json"
     file.write_text(content)
+    file.with_name("home.json.bak").write_text(content)
     with pytest.raises(CommandError, match=re.escape(f"{file}.bak")) as refused:
         healing.refuse_damaged_state(session)
     assert str(refused.value).startswith(f"the state of stack 'home' is damaged, so nothing was changed: {file}: ")
@@ -225,6 +226,34 @@ def test_a_damaged_state_is_named_with_the_way_back(session: Session, backend: P
         healing.refuse_damaged_state(session)
     file.write_text('{"version": 3, "checkpoint": {}}')
     healing.refuse_damaged_state(session)
+
+
+@pytest.mark.parametrize("content", ["", '{"version": 3, "checkp'])
+def test_the_state_one_step_before_takes_the_place_of_a_damaged_one(
+    session: Session, backend: Path, content: str
+) -> None:
+    file = backend / ".pulumi/stacks/factory/home.json"
+    before, note = file.with_name("home.json.bak"), file.with_name("home.json.attrs")
+    whole = '{"version": 3, "checkpoint": {"step": "before"}}'
+    for cut_off in (file, note):
+        cut_off.write_text(content)
+    before.write_text(whole)
+    state_copies.keep(STACK, {})
+    with pytest.raises(CommandError, match=re.escape(f"goes on from the one before it, {before}")):
+        healing.refuse_damaged_state(session)  # a preview changes nothing
+    assert said(f"going on from {before}, the state one step before: {file} is damaged (no JSON", clear(session))
+    healing.refuse_damaged_state(session)
+    assert file.read_text() == whole
+    assert not note.exists()
+    assert clear(session) == []
+
+
+def test_a_whole_state_stays(session: Session, backend: Path) -> None:
+    file = backend / ".pulumi/stacks/factory/home.json"
+    file.write_text('{"version": 3, "checkpoint": {"step": "last"}}')
+    file.with_name("home.json.bak").write_text('{"version": 3, "checkpoint": {"step": "before"}}')
+    assert clear(session) == []
+    assert "last" in file.read_text()
 
 
 def test_a_folder_is_no_state(session: Session, backend: Path) -> None:
