@@ -29,6 +29,7 @@ from toolchain.paths import ROOT
 
 pytestmark = pytest.mark.engine
 
+LONG = pytest.mark.long
 MOUNTS = ("team-secrets/", "team-databases/", "team-keys/")
 
 
@@ -61,16 +62,21 @@ class ForeignProgram:
         return run([str(self.pulumi), *arguments], self.root, self.variables)
 
 
-@pytest.fixture(scope="module")
-def program(wheel: Path, sandbox: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> ForeignProgram:
+@pytest.fixture(scope="module", params=["dependencies of the tests", pytest.param("dependencies", marks=LONG)])
+def program(
+    wheel: Path, sandbox: Endpoints, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> ForeignProgram:
     """The README's example, its environment, and a state of its own."""
     root = tmp_path_factory.mktemp("foreign")
     venv.create(root / "venv", symlinks=True)
     python = root / "venv" / "bin" / "python"
-    run([sys.executable, "-m", "pip", f"--python={python}", "install", "--no-deps", "--no-index", str(wheel)], root)
-    # The dependencies come from the environment of the tests, so that no registry is needed.
-    site = Path(run([str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], root).strip())
-    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib"), "utf-8")
+    install = [sys.executable, "-m", "pip", f"--python={python}", "install", str(wheel)]
+    if request.param == "dependencies":
+        run(install, root)  # from wherever pip is told to look
+    else:
+        run([*install, "--no-deps", "--no-index"], root)
+        site = Path(run([str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], root).strip())
+        (site / "dependencies.pth").write_text(sysconfig.get_path("purelib"), "utf-8")
     (root / "__main__.py").write_text(readme_example(), "utf-8")
     settings = {"name": "foreign", "runtime": {"name": "python", "options": {"virtualenv": "venv"}}}
     (root / "Pulumi.yaml").write_text(json.dumps(settings), "utf-8")

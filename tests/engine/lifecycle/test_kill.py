@@ -13,53 +13,43 @@ import pytest
 from sandbox.endpoints import Endpoints
 from tests.engine.lifecycle.conftest import STACK, with_applications
 from tests.engine.lifecycle.inventory import inventory
-from tests.engine.lifecycle.killing import kill_at_random_point, survivors
+from tests.engine.lifecycle.killing import kill_at_random_points, survivors
 from tests.support.identities import connect, operator, short_lived_login
 from tests.support.project import Project
 
 pytestmark = pytest.mark.engine
 
-KILLS_PER_CHAIN = 5
-ENDED = "ended by itself"
-
 
 def test_killed_runs_are_healed_by_the_next(
     project: Project, sandbox: Endpoints, dice: random.Random, long_run: bool, tmp_path: Path
 ) -> None:
-    """20 kills (200 in a long run) in chains, each ended by one run that is left alone: from nothing to a stack, an
-    application more with a changed one beside it, an application less, everything gone.
+    """20 killed runs, 200 in a long one: from nothing to a stack, an application more with a changed one beside it, an
+    application less, everything gone. Each of these four ends with a run that is left alone: after five kills, of which
+    each meets what those before it left, or in a long run after every kill.
     """
+    rounds, kills = (50, 1) if long_run else (1, 5)
     one = project.configuration(STACK)
     two = with_applications(one, "webapp", "second")
     two["config"]["factory:apps"]["webapp"]["image"]["tag"] = "1.0.1"
     before = inventory(sandbox)
-    for round_ in range(10 if long_run else 1):
+    for round_ in range(rounds):
         chains = [("create", one, 40), ("add and change", two, 25), ("remove", one, 15)]
         kept: list[dict[str, list[str]]] = []
         for chain, configuration, operations in chains:
             project.configure(STACK, configuration)
-            story = _kill(project, dice, tmp_path / f"{round_}-{chain}.log", "up", operations)
+            log = tmp_path / f"{round_}-{chain}.log"
+            story = kill_at_random_points(project, dice, log, "up", "--yes", kills=kills, operations=operations)
             project.factory("up")
             _assert_whole(project, sandbox, configuration, story)
             kept.append(inventory(sandbox))
         assert kept[0] == kept[2], "an application came and went, and left something behind"
-        story = _kill(project, dice, tmp_path / f"{round_}-destroy.log", "destroy", 30)
+        log = tmp_path / f"{round_}-destroy.log"
+        story = kill_at_random_points(project, dice, log, "destroy", "--yes", kills=kills, operations=30)
         project.factory("destroy", "--yes")
         assert project.resources(STACK) == {}, story
         assert survivors(project.state) == {}, story
         assert inventory(sandbox) == before, story
     project.remove(STACK)
-
-
-def _kill(project: Project, dice: random.Random, log: Path, command: str, operations: int) -> list[str]:
-    story: list[str] = []
-    arguments = [command, "--yes"]
-    for number in range(KILLS_PER_CHAIN):
-        own_log = log.with_suffix(f".{number}.log")
-        killed = kill_at_random_point(project, dice, own_log, *arguments, operations=max(1, operations // (number + 1)))
-        story.append(f"{number}: {killed or ENDED} ({own_log})")
-    assert not all(ENDED in line for line in story), "nothing was killed, so nothing was healed"
-    return story
 
 
 def _assert_whole(project: Project, endpoints: Endpoints, configuration: dict[str, Any], story: list[str]) -> None:
