@@ -34,7 +34,7 @@ def shared_places(volumes: Sequence[VolumeArgs], *, memory: bool) -> Iterator[st
     """Find what would stand in one place, of two volumes or, with ``memory``, of a volume and that at ``/tmp``."""
     names, places = ({"tmp"}, {"/tmp"}) if memory else (set[str](), set[str]())  # noqa: S108 - the container's own
     for volume in volumes:
-        place = normpath(volume.mount_path)
+        place = normpath(f"/{volume.mount_path.lstrip('/')}")
         if volume.name in names:
             yield f"the name {volume.name}"
         if place in places:

@@ -31,7 +31,10 @@ class AppNamespace(pulumi.ComponentResource):
         after_secrets: Sequence[pulumi.Resource] = (),
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Prepare the namespace of the application ``name``; what reads Vault comes ``after_secrets`` (APP-06)."""
+        """Prepare the namespace of the application ``name``; what reads Vault comes ``after_secrets`` (APP-06).
+
+        What ``opts`` depends on, all of it waits for: in a removal, the backups of the rest (APP-39).
+        """
         super().__init__("factory:app:AppNamespace", name, None, opts)
         app = App.of(name, args, platform)
         holds_data = app.protect and bool(args.volumes)

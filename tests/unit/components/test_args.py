@@ -35,7 +35,10 @@ VOLUME = {"name": "data", "size": "1Gi", "mount_path": "/data"}
         ({"volumes": [VOLUME], "workload": {"replicas": 2}}, "CHART-31"),
         ({"volumes": [VOLUME], "workload": {"autoscaling": {"max_replicas": 2}}}, "CHART-31"),
         ({"volumes": [VOLUME, VOLUME]}, "share the name data, the mount_path /data with each other"),
-        ({"volumes": [VOLUME, VOLUME | {"name": "more", "mount_path": "/data/"}]}, "share the mount_path /data/ with"),
+        (
+            {"volumes": [VOLUME, VOLUME | {"name": "more", "mount_path": "//data/"}]},
+            "share the mount_path //data/ with",
+        ),
         ({"volumes": [VOLUME | {"name": "tmp"}]}, "share the name tmp with .* the memory at /tmp"),
         ({"volumes": [VOLUME | {"mount_path": "/tmp"}]}, "share the mount_path /tmp with .* the memory at /tmp"),
         ({"volumes": [VOLUME | {"mount_path": "/a:b"}]}, "mount_path"),
