@@ -220,6 +220,8 @@ def _run(session: Session, arguments: Sequence[str], forked: Forks, report: Repo
         status = engine.run(session, arguments, extra_environment=mark | forked.variables | hosts)
     if status < 0:
         report(f"the engine was ended by {signal.Signals(-status).name}; the next run goes on from there")
+    elif status and (advice := healing.out_of_room(session)):
+        report(advice)
     elif status and arguments[0] != "preview" and (holder := healing.living_holder(session)):
         report(str(holder))
     elif status and any(name in os.environ for name in PASSPHRASE_VARIABLES):
