@@ -75,6 +75,8 @@ class Providers:
             ca_cert_file=_below_home(target.connection.ca_cert_file),
             # Said although it is the default: VAULT_SKIP_VERIFY of the operator's shell would win otherwise.
             skip_tls_verify=False,
+            # The same of VAULT_MAX_RETRIES, which would show as a change besides, and make a dead server's run endless.
+            max_retries=2,
             # By default each run works with a child of the token, which ends with it.
             skip_child_token=target.connection.skip_child_token,
             max_lease_ttl_seconds=target.connection.max_lease_ttl_seconds,
