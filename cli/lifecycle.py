@@ -24,11 +24,17 @@ from cli.policy import policy_arguments
 from cli.protection import refuse_before_foundations, refuse_leaving, refuse_protected, refuse_under_others
 from cli.reachability import refuse_unreachable
 from cli.session import PASSPHRASE_VARIABLES, Report, Session, open_session
-from cli.stack import Stack
+from cli.stack import PROJECT, Stack
 from cli.state_edit import Record, State
 from cli.vault_client import VaultClient
 from stacks.settings.schema import Settings
 from stacks.settings.sections import targets
+
+_REFRESHED = ("--refresh", "--run-program")
+"""The refresh asks with the program's own providers, and so with the credentials of today.
+
+It is part of the same pass: each plugin is started once and the state written half as often.
+"""
 
 
 @dataclass(frozen=True)
@@ -50,9 +56,7 @@ class Ready:
     def arguments(self, only: str | None, forwarded: Sequence[str]) -> list[str]:
         """Return what every run of the engine's `up`, `preview` and `destroy` is given."""
         color = [] if sys.stdout.isatty() else ["--color", "never"]
-        # `up` and `preview` add `--run-program`: the refresh then asks with the program's own providers, in the same
-        # pass, so that each plugin is started once and the state written half as often.
-        common = ["--refresh", "--stack", self.session.stack.name, "--parallel", "32", *color]
+        common = ["--stack", self.session.stack.name, "--parallel", "32", *color]
         confined = [argument for pattern in self.patterns(only) for argument in ("--target", pattern)]
         return [*common, *confined, *forwarded]
 
@@ -95,15 +99,14 @@ def up(
         refuse_before_foundations(ready.resources, stack.name, ready.settings, only)
         refuse_leaving(ready.resources, stack.name, ready.settings, forwarded, only=only)
         arguments = [*ready.arguments(only, forwarded), *policy_arguments(ready.session, ready.settings)]
-        apply = ["up", "--yes", "--skip-preview", "--run-program", *arguments]
+        apply = ["up", "--yes", "--skip-preview", *_REFRESHED, *arguments]
         removed = database_logins.leaving(ready.resources, stack.name, ready.settings.apps) if only is None else []
         if stack.sandbox:
             ready.begin(removed, forwarded, report)
             return _run(ready.session, apply, forked, report)
         with healing.planned(stack.name) as plan:
             with ready.planning() as session:
-                show = ["preview", "--save-plan", str(plan), "--run-program", *arguments]
-                status = _run(session, show, forked, report)
+                status = _run(session, ["preview", "--save-plan", str(plan), *_REFRESHED, *arguments], forked, report)
             if status:
                 return status
             if not yes and not confirmed(stack.name, f"Apply exactly this plan to stack {stack.name!r}?"):
@@ -121,7 +124,7 @@ def preview(stack: Stack, only: str | None, forwarded: Sequence[str], forked: Fo
         present = state_edit.resources(state_edit.read(ready.session))
         refuse_before_foundations(list(present.values()), stack.name, ready.settings, only)
     arguments = [*ready.arguments(only, forwarded), *policy_arguments(ready.session, ready.settings)]
-    return _run(ready.session, ["preview", "--run-program", *arguments], forked, report)
+    return _run(ready.session, ["preview", *_REFRESHED, *arguments], forked, report)
 
 
 def destroy(stack: Stack, only: str | None, forwarded: Sequence[str], *, yes: bool, report: Report) -> int:
@@ -139,10 +142,27 @@ def destroy(stack: Stack, only: str | None, forwarded: Sequence[str], *, yes: bo
 
 def remove(ready: Ready, only: str | None, forwarded: Sequence[str], report: Report) -> int:
     """Let the engine remove a section, or everything; whoever calls this has made sure that it may go."""
+    if status := _renew_credentials(ready, report):
+        return status
     ready.begin(ready.patterns(only) or ["*"], forwarded, report)
-    arguments = ["destroy", "--yes", "--skip-preview", *ready.arguments(only, forwarded)]
+    arguments = ["destroy", "--yes", "--skip-preview", "--refresh", *ready.arguments(only, forwarded)]
     with forks(ready.session.stack) as forked:
         return _run(ready.session, arguments, forked, report)
+
+
+def _renew_credentials(ready: Ready, report: Report) -> int:
+    """Bring the providers that the state has up to date; those of embedded backends stay the same.
+
+    A `destroy` refreshes with the providers of the state even if it runs the program, and that would protect again what
+    was released. This refresh touches nothing else, and leaves a provider alone that is no longer declared.
+    """
+    stack = ready.session.stack
+    if stack.embedded or not any(one["type"].startswith("pulumi:providers:") for one in ready.resources):
+        return 0
+    providers = ["--target", f"urn:pulumi:{stack.name}::{PROJECT}::pulumi:providers:**"]
+    arguments = ["refresh", "--yes", "--skip-preview", "--run-program", "--suppress-outputs"]
+    with forks(stack) as forked:
+        return _run(ready.session, [*arguments, *ready.arguments(None, providers)], forked, report)
 
 
 def prepare(stack: Stack, report: Report, forwarded: Sequence[str] = (), *, only: str | None = None) -> Ready:

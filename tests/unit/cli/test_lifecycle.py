@@ -123,6 +123,21 @@ def test_a_refused_run_adopts_nothing(factory: CommandLine, site: Engine) -> Non
     assert (site.done, site.owned) == ([], before)
 
 
+def test_a_destroy_begins_with_the_credentials_of_today(factory: CommandLine, site: Engine) -> None:
+    """Its own refresh asks with the providers that the state has; without one there is nothing to bring up to date."""
+    assert factory("destroy", "--stack", "site", "--yes").status == 0
+    assert site.done == [f"destroy in {REAL} with nothing"]
+    site.done.clear()
+    provider = {"urn": "urn:pulumi:site::factory::pulumi:providers:vault::vault", "type": "pulumi:providers:vault"}
+    site.states[REAL]["deployment"]["resources"] = [provider]
+    assert factory("destroy", "--stack", "site", "--yes").status == 0
+    assert site.done == [f"{command} in {REAL} with vault" for command in ("refresh", "destroy")]
+    site.done.clear()
+    site.status = 1
+    assert factory("destroy", "--stack", "site", "--yes").status == 1
+    assert site.done == [f"refresh in {REAL} with vault"], "nothing is removed where that fails"
+
+
 def test_without_anything_to_adopt_the_plan_is_of_the_state_itself(factory: CommandLine, site: Engine) -> None:
     done = factory("up", "--stack", "site", "--yes")
     assert done.status == 0, done.err
