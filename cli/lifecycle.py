@@ -13,7 +13,7 @@ from functools import cache
 from cli import database_logins, engine, healing, plugin_set, state_copies, state_edit
 from cli.configuration import refused, settings_of
 from cli.confirmation import confirmed
-from cli.errors import CommandError
+from cli.errors import CommandError, InputError
 from cli.exclusive import alone
 from cli.forks import Forks, forks
 from cli.forwarded import narrowed
@@ -245,14 +245,15 @@ def _run(session: Session, arguments: Sequence[str], forked: Forks, report: Repo
     elif status and arguments[0] != "preview" and (holder := healing.living_holder(session)):
         report(str(holder))
     elif status and any(name in os.environ for name in PASSPHRASE_VARIABLES):
-        _explain_passphrase(session, report)
+        _refuse_wrong_passphrase(session)
     return min(abs(status), 1)
 
 
-def _explain_passphrase(session: Session, report: Report) -> None:
-    """Say where the passphrase came from, if it is the wrong one: the engine itself only says that it is."""
+def _refuse_wrong_passphrase(session: Session) -> None:
+    """Raise InputError that says where the passphrase came from, if it is the wrong one: the engine does not say it."""
     try:
         engine.capture(session, ["config", "--show-secrets", "--stack", session.stack.name])
-    except CommandError as error:
-        if "incorrect passphrase" in str(error):
-            report(str(error))
+    except InputError:
+        raise
+    except CommandError:
+        return  # what the run itself said holds

@@ -135,7 +135,7 @@ def test_a_wrong_passphrase_is_refused(stack_up: Project) -> None:
     finally:
         del stack_up.environment["PULUMI_CONFIG_PASSPHRASE"]
     said = refused.stdout + refused.stderr
-    assert refused.returncode == 1
+    assert refused.returncode == 2
     assert "incorrect passphrase" in said
     assert "PULUMI_CONFIG_PASSPHRASE" in said
     assert "Traceback" not in said
