@@ -16,6 +16,7 @@ from typing import Any
 from cli import engine
 from cli.errors import CommandError
 from cli.session import Session
+from cli.stack import BACKEND_VARIABLE
 from toolchain.paths import ROOT
 
 State = dict[str, Any]
@@ -52,7 +53,7 @@ def scratch(session: Session, state: State) -> Iterator[Session]:
     file = session.stack.file
     before = file.read_bytes()
     with tempfile.TemporaryDirectory(prefix="factory-state-") as folder:
-        copy = replace(session, exports=session.exports | {"PULUMI_BACKEND_URL": Path(folder).as_uri()})
+        copy = replace(session, exports=session.exports | {BACKEND_VARIABLE: Path(folder).as_uri()})
         try:
             engine.capture(copy, ["stack", "init", "--no-select", "--stack", session.stack.name])
             if resources(state):
