@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
-from ..model import DnsLabel, Model, about
+from ..model import DnsLabel, Model, OperatorPath, about
 from .flow.site import SiteArgs
 
 __all__ = ["BackupTargetArgs", "LonghornArgs", "ObjectBackupArgs", "RecurringJobArgs", "StorageClassArgs"]
@@ -16,9 +16,6 @@ Cron = Annotated[str, StringConstraints(pattern=r"^(\S+\s){4}\S+$")]
 
 Task = Literal["backup", "backup-force-create", "snapshot", "snapshot-cleanup", "snapshot-delete", "filesystem-trim"]
 """What a recurring job can do."""
-
-Folder = Annotated[str, StringConstraints(pattern=r"^(/|~/)[^\x00\n]+$")]
-"""A folder of the machine that runs Pulumi; ``~`` is the home directory."""
 
 
 class StorageClassArgs(Model):
@@ -142,7 +139,7 @@ class BackupTargetArgs(Model):
 class ObjectBackupArgs(Model):
     """Dumps of the objects that describe the volumes: a cluster that is gone is put together again from them."""
 
-    folders: tuple[Folder, ...] = Field(
+    folders: tuple[OperatorPath, ...] = Field(
         description="Where a dump goes: paths from `/` or `~/` on the machine that runs Pulumi. A folder on Longhorn "
         "is refused, for it would disappear with what it protects.",
         json_schema_extra=about("BKP-014", unit="path"),
