@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.support.dead_ends import silent
 from tests.support.web_servers import web_server
 from toolchain.plugins.kit import ProviderError
 from toolchain.plugins.kubernetes import client as module
@@ -54,6 +55,17 @@ def test_a_refusal_has_its_causes() -> None:
     with talking_to(lambda _: refusal) as client, pytest.raises(ApiError) as error:
         client.request("PATCH", "/x", body={})
     assert [cause.field for cause in error.value.conflicts] == [".data.a"]
+
+
+def test_a_server_that_answers_no_packet_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CONNECT_SECONDS", 0.3)
+    with silent() as port:
+        client = Client(Access("here", "default", Cluster(server=f"http://127.0.0.1:{port}"), User()))
+        try:
+            with pytest.raises(UnreachableError, match=rf"http://127\.0\.0\.1:{port} .*: no connection within 0\.3 s"):
+                client.get("/x")
+        finally:
+            client.close()
 
 
 def test_refused_credentials_are_said_without_repeating_them() -> None:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TypeAlias
 
 import psycopg
 import pytest
 from psycopg import errors
 
+from tests.support.dead_ends import refusing, silent
 from toolchain.plugins.kit import ProviderError
-from toolchain.plugins.postgresql.connections import Address, again, explained
+from toolchain.plugins.postgresql.connections import Address, NoDatabaseError, Server, again, explained
+
+DeadEnd: TypeAlias = AbstractContextManager[int]
 
 
 class _Work:
@@ -66,3 +72,13 @@ def test_a_lost_connection_is_told_with_the_server() -> None:
         raise psycopg.OperationalError(f"{words}\tbefore or while processing the request.\n")
     with pytest.raises(ProviderError, match=r"^Cannot create role x: no NUL$"), explained("create role x", address):
         raise psycopg.DataError("no NUL")
+
+
+@pytest.mark.parametrize(("dead_end", "seen"), [(refusing, "Connection refused"), (silent, "timeout")])
+def test_a_server_that_is_not_there_has_no_database_to_miss(dead_end: Callable[[], DeadEnd], seen: str) -> None:
+    """Else everything in the database would count as removed. One that answers no packet is waited for once."""
+    with dead_end() as port:
+        server = Server(Address("127.0.0.1", port, "postgres", "p", "postgres", 2, {"sslmode": "disable"}))
+        with pytest.raises(ProviderError, match=rf"^PostgreSQL at 127\.0\.0\.1:{port} .*{seen}") as raised:
+            server.rows("SELECT 1", {}, "webapp")
+    assert not isinstance(raised.value, NoDatabaseError)

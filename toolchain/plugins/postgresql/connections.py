@@ -144,8 +144,7 @@ class Server:
             # A refused connection comes without an SQLSTATE, and its words are in the server's language.
             if not isinstance(error, errors.ConnectionTimeout) and self._lacks_database(database):
                 raise NoDatabaseError(f"There is no database {database} on PostgreSQL at {address}.") from None
-            reason = _last_line(str(error))
-            raise ProviderError(f"PostgreSQL at {address} refuses or does not answer: {reason}") from None
+            raise ProviderError(f"PostgreSQL at {address} refuses or does not answer: {_reason(str(error))}") from None
 
     def _lacks_database(self, database: str) -> bool:
         """Ask the maintenance database, whose own absence is no answer."""
@@ -200,6 +199,7 @@ def _is_transient(error: psycopg.Error) -> bool:
     return not isinstance(error, errors.InternalError_) or "concurrently" in (error.diag.message_primary or "")
 
 
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1].split("FATAL:")[-1].strip() if lines else "no reason given"
+def _reason(text: str) -> str:
+    """Return what happened: it stands at the end of the first line, and the others guess why."""
+    first = text.strip().partition("\n")[0]
+    return first.rpartition(" failed: ")[2].removeprefix("FATAL:").strip() or "no reason given"
