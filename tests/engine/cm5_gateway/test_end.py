@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,7 @@ def test_data_outlives_a_mistake_and_the_whole_program(bare: Device, tmp_path: P
     (found,) = json.loads(done.stdout)
     assert [check for check in found["checks"] if not check["ok"]] == []
 
+    running = ("systemctl", "list-units", "--plain", "--state=running")
     assert project.factory("cm5", "uninstall", "--stack", STACK, check=False).returncode == 2
     assert machine.run("systemctl", "is-active", "dnsmasq.service").stdout == "active\n"
     project.factory("cm5", "uninstall", "--confirm", "cabin", "--stack", STACK)
@@ -46,7 +48,14 @@ def test_data_outlives_a_mistake_and_the_whole_program(bare: Device, tmp_path: P
     gone = ("/etc/dnsmasq.d/cabin.conf", "/etc/cabin/firewall.nft", "/etc/systemd/network/20-eth1.network")
     assert [path for path in gone if machine.path(path).exists()] == []
     assert machine.run("findmnt", "/opt/data", check=False).stdout == ""
-    assert "container-" not in machine.run("systemctl", "list-units", "--plain", "--state=running").stdout
+    assert "container-" not in machine.run(*running).stdout
 
     project.factory("up", "--stack", STACK)
     assert machine.run(*sums).stdout == before
+
+    assert "container-" in machine.run(*running).stdout
+    project.factory("cm5", "prepare", str(tmp_path / "handover"), "--confirm", "cabin", "--stack", STACK)
+    assert "container-" not in machine.run(*running).stdout
+    with tarfile.open(tmp_path / "handover/cabin.tar.gz") as saved:
+        assert {KEY.lstrip("/"), DATA.lstrip("/")} <= set(saved.getnames())
+    assert json.loads((tmp_path / "handover/cabin.json").read_text())
