@@ -125,7 +125,13 @@ def refuse_damaged_state(session: Session) -> None:
     if backend is None:
         return
     file = _states(backend) / f"{stack}.json"
-    why = _damage(file)
+    try:
+        why = _damage(file)
+    except OSError as error:
+        raise CommandError(
+            f"the state of stack {stack!r} cannot be read, so nothing was changed: {file}: {error.strerror}; make it "
+            "readable for the user who runs this"
+        ) from error
     if why is None:
         return
     if before := _before(file):
@@ -145,7 +151,11 @@ def _restore(file: Path, report: Report) -> None:
 
     On a full disk the engine replaces its state by as much of the next one as there was room for.
     """
-    if (why := _damage(file)) and (before := _before(file)):
+    try:
+        why = _damage(file)
+    except OSError:  # it may be whole: `refuse_damaged_state` says so
+        return
+    if why and (before := _before(file)):
         report(f"going on from {before}, the state one step before: {file} is damaged ({why})")
         file.with_name(f"{file.name}.attrs").unlink(missing_ok=True)
         before.replace(file)
@@ -154,17 +164,17 @@ def _restore(file: Path, report: Report) -> None:
 def _before(file: Path) -> Path | None:
     """Return the engine's own copy of a state file from before the last change, if there is a whole one."""
     copy = file.with_name(f"{file.name}.bak")
-    return copy if copy.is_file() and _damage(copy) is None else None
+    with contextlib.suppress(OSError):
+        return copy if copy.is_file() and _damage(copy) is None else None
+    return None
 
 
 def _damage(file: Path) -> str | None:
-    """Return why a state file cannot be read, None for one that can and where there is none."""
+    """Return why a file holds no state, None for one that does and where there is none. Raises OSError."""
     try:
         content = json.loads(file.read_text("utf-8"))
     except FileNotFoundError:
         return None
-    except OSError as error:
-        return str(error.strerror)
     except (ValueError, RecursionError) as error:
         return f"no JSON: {error}"
     return None if isinstance(content, dict) and "checkpoint" in content else "it has no checkpoint"

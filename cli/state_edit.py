@@ -17,6 +17,7 @@ from cli import engine
 from cli.errors import CommandError
 from cli.session import Session
 from cli.stack import BACKEND_VARIABLE
+from stacks.settings.guards import SCRATCH_VARIABLE
 from toolchain.paths import ROOT
 
 State = dict[str, Any]
@@ -53,7 +54,8 @@ def scratch(session: Session, state: State) -> Iterator[Session]:
     file = session.stack.file
     before = file.read_bytes()
     with tempfile.TemporaryDirectory(prefix="factory-state-") as folder:
-        copy = replace(session, exports=session.exports | {BACKEND_VARIABLE: Path(folder).as_uri()})
+        elsewhere = {BACKEND_VARIABLE: Path(folder).as_uri(), SCRATCH_VARIABLE: session.backend}
+        copy = replace(session, exports=session.exports | elsewhere)
         try:
             engine.capture(copy, ["stack", "init", "--no-select", "--stack", session.stack.name])
             if resources(state):

@@ -20,6 +20,7 @@ from components.written_addresses import written_networks
 from .problems import Path, Problem, key_path, shown
 
 __all__ = [
+    "SCRATCH_VARIABLE",
     "Environment",
     "Fingerprints",
     "backend_url",
@@ -33,6 +34,9 @@ __all__ = [
 ]
 
 Environment = Literal["prod", "sandbox"]
+
+SCRATCH_VARIABLE = "FACTORY_SCRATCH_OF"
+"""Names the backend of the state that a scratch one in a temporary folder is a copy of."""
 
 _CREDENTIAL = re.compile(
     r"(TF_VAR_|PULUMI_CONFIG_)?(CLOUDFLARE|CF|OVH|ZOHO)_\w*(TOKEN|KEY|SECRET|PASSWORD|CLIENT|CREDENTIAL|EMAIL)\w*",
@@ -186,10 +190,11 @@ def surroundings(
     """Everything about a run's environment variables that does not fit its stack (POL-08, POL-10, SBX-08, SBX-11).
 
     `state_url` is what a sandbox declares. `./factory` names the state's backend in PULUMI_BACKEND_URL however it was
-    chosen; a plain `pulumi` after a `pulumi login` does not.
+    chosen; a plain `pulumi` after a `pulumi login` does not. Of a scratch copy its original's is
+    judged.
     """
     problems = environment_variables(environment, variables)
-    if url := variables.get("PULUMI_BACKEND_URL"):
+    if url := variables.get(SCRATCH_VARIABLE) or variables.get("PULUMI_BACKEND_URL"):
         home = variables.get("HOME", "")
         problems += backend_url(
             environment, url, declared=state_url, embedded=embedded, production=production, home=home

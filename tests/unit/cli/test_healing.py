@@ -257,7 +257,12 @@ def test_a_whole_state_stays(session: Session, backend: Path) -> None:
 
 
 def test_a_folder_is_no_state(session: Session, backend: Path) -> None:
-    (backend / ".pulumi/stacks/factory/home.json").mkdir()
+    file = backend / ".pulumi/stacks/factory/home.json"
+    file.mkdir()
+    before = file.with_name("home.json.bak")
+    before.write_text('{"version": 3, "checkpoint": {}}')
+    assert clear(session) == [], "what cannot be read may be whole"
+    assert before.exists()
     with pytest.raises(CommandError, match=r"home\.json: Is a directory"):
         healing.refuse_damaged_state(session)
 

@@ -29,6 +29,12 @@ def shown(
     return capsys.readouterr().out.splitlines()
 
 
+def test_without_room_for_the_report_a_role_is_done_anyway(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for full in ("/dev/full", str(tmp_path / "gone" / "report")):
+        monkeypatch.setenv(REPORT_VARIABLE, full)
+        report(changes("b.example.test", "web", ACTIONS))
+
+
 def test_a_run_ends_with_a_line_for_each_role_that_changes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -145,6 +145,17 @@ def test_production_uses_any_other_backend(url: str) -> None:
     assert guards.backend_url("prod", url, home="/home/sandbox") == []
 
 
+@pytest.mark.parametrize(("original", "refused"), [("s3://ours", False), ("s3://other", True), (None, True)])
+def test_of_a_scratch_copy_the_original_backend_is_judged(original: str | None, refused: bool) -> None:
+    variables = {"PULUMI_BACKEND_URL": "file:///tmp/scratch"} | (
+        {guards.SCRATCH_VARIABLE: original} if original else {}
+    )
+    problems = guards.surroundings(
+        "sandbox", variables, state_url="s3://ours", embedded=False, production=guards.Fingerprints()
+    )
+    assert bool(problems) is refused
+
+
 @pytest.mark.parametrize(
     "name",
     [
