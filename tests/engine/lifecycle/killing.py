@@ -24,13 +24,14 @@ def kill_at_random_points(
 ) -> list[str]:
     """Start a command again and again, and kill it, until so many runs died of that; return what was killed and when.
 
+    A run that nobody kills makes about `operations` changes; the moments are drawn so that the kills spread over them.
     A run that ends before its moment is no kill, has to succeed, and leaves nothing to do: those after it are killed in
     the seconds in which they start up.
     """
     story: list[str] = []
     for number in range(kills + _ENDED_BEFORE):
         own_log = log.with_suffix(f".{number}.log")
-        killed = _kill_once(project, dice, own_log, command, operations // (number + 1))
+        killed = _kill_once(project, dice, own_log, command, 2 * operations // (kills + 1 + number))
         story += [f"{killed} ({own_log})"] if killed else []
         if len(story) == kills:
             return story

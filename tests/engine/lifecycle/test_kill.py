@@ -33,7 +33,7 @@ def test_killed_runs_are_healed_by_the_next(
     two["config"]["factory:apps"]["webapp"]["image"]["tag"] = "1.0.1"
     before = inventory(sandbox)
     for round_ in range(rounds):
-        chains = [("create", one, 40), ("add and change", two, 25), ("remove", one, 15)]
+        chains = [("create", one, 70), ("add and change", two, 30), ("remove", one, 20)]
         kept: list[dict[str, list[str]]] = []
         for chain, configuration, operations in chains:
             project.configure(STACK, configuration)
@@ -44,7 +44,7 @@ def test_killed_runs_are_healed_by_the_next(
             kept.append(inventory(sandbox))
         assert kept[0] == kept[2], "an application came and went, and left something behind"
         log = tmp_path / f"{round_}-destroy.log"
-        story = kill_at_random_points(project, dice, log, "destroy", "--yes", kills=kills, operations=30)
+        story = kill_at_random_points(project, dice, log, "destroy", "--yes", kills=kills, operations=70)
         project.factory("destroy", "--yes")
         assert project.resources(STACK) == {}, story
         assert survivors(project.state) == {}, story
