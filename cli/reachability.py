@@ -34,7 +34,7 @@ _PROXIES = {"kubernetes": _WEB_PROXIES, "vault": _WEB_PROXIES, "postgres": ("ALL
 """Variables by which the official plugins go through a proxy. The local ones heed none, but for Vault's: it is real."""
 _EXCUSES = {
     "kubernetes": ("PULUMI_K8S_DELETE_UNREACHABLE", "PULUMI_K8S_SKIP_UPDATE_UNREACHABLE"),
-    "vault": ("VAULT_AGENT_ADDR", "VAULT_PROXY_ADDR", "VAULT_HTTP_PROXY"),
+    "vault": ("VAULT_PROXY_ADDR", "VAULT_HTTP_PROXY"),
 }
 """Variables by which the plugin bears with an unreachable cluster, or goes elsewhere than to the server's address."""
 

@@ -65,7 +65,8 @@ def open_session(stack: Stack, report: Report, *, start_backends: bool = True) -
     backends = BACKEND_TOOLS if stack.embedded and start_backends else ()
     toolchain.ensure([*tools(sandbox=stack.sandbox), *backends], report)
     home = prepare(sandbox=stack.sandbox, report=report)
-    exports = home.environment | {"PULUMI_STACK": stack.name}
+    # Vault's client would go to the shell's agent with the stack's token, whatever address the provider is given.
+    exports = home.environment | {"PULUMI_STACK": stack.name, "VAULT_AGENT_ADDR": ""}
     exports |= {BACKEND_VARIABLE: chosen} if chosen else _embedded_exports(start_backends, report)
     return Session(stack, home, exports)
 

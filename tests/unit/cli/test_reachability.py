@@ -205,8 +205,8 @@ PROXY = {"HTTPS_PROXY": "http://proxy.example.test:3128"}
         ("vault", "198.51.100.7", PROXY | {"NO_PROXY": "10.0.0.0/8,example.test"}, True),
         ("vault", "127.0.0.1", PROXY, False),
         ("vault", "localhost", PROXY, False),
-        ("vault", "127.0.0.1", {"VAULT_AGENT_ADDR": "http://127.0.0.1:8100"}, True),
-        ("kubernetes", "127.0.0.1", {"VAULT_AGENT_ADDR": "http://127.0.0.1:8100"}, False),
+        ("vault", "127.0.0.1", {"VAULT_PROXY_ADDR": "http://127.0.0.1:8100"}, True),
+        ("kubernetes", "127.0.0.1", {"VAULT_PROXY_ADDR": "http://127.0.0.1:8100"}, False),
         ("kubernetes", "127.0.0.1", {"PULUMI_K8S_DELETE_UNREACHABLE": "true"}, True),
     ],
 )

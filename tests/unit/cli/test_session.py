@@ -69,6 +69,12 @@ def test_production_is_where_its_operator_logged_in(
     assert opened(factory, PRODUCTION).backend == "s3://states"
 
 
+def test_the_token_goes_to_no_agent_of_the_shell(factory: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """POL-33: the provider's address is the only one."""
+    monkeypatch.setenv("VAULT_AGENT_ADDR", "http://elsewhere.example.test:8100")
+    assert opened(factory, EMBEDDED).environment["VAULT_AGENT_ADDR"] == ""
+
+
 def test_a_killed_run_is_healed_after_a_login(
     factory: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
