@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -13,31 +12,20 @@ from toolchain.paths import ROOT
 
 pytestmark = pytest.mark.engine
 
-STACK = "site"
 SATISFIED = "Requirement already satisfied: "
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    """A checkout whose only stack builds nothing."""
-    project = Project.copy_to(tmp_path / "checkout", tmp_path / "data")
-    shutil.copy(ROOT / f"tests/fixtures/settings/accept/nothing-to-build/Pulumi.{STACK}.yaml", project.root)
-    (tmp_path / "states").mkdir()
-    project.environment = {
-        "PULUMI_BACKEND_URL": (tmp_path / "states").as_uri(),
-        "PULUMI_CONFIG_PASSPHRASE": "a passphrase",
-        "PULUMI_HOME": str(tmp_path / "pulumi"),
-        "PULUMI_STACK": STACK,
-        # All that is needed must be there.
-        "PIP_FIND_LINKS": "",
-        "PIP_NO_INDEX": "1",
-    }
+    """A checkout whose `pip` can fetch nothing: all that is needed must be there."""
+    project = Project.production(tmp_path)
+    project.environment |= {"PIP_FIND_LINKS": "", "PIP_NO_INDEX": "1"}
     return project
 
 
 def test_the_official_commands_use_the_launchers_environment(project: Project) -> None:
     before = installed()
-    script = f'eval "$(./factory env)" && pulumi install && pulumi stack init {STACK} && pulumi preview'
+    script = 'eval "$(./factory env)" && pulumi install && pulumi stack init site && pulumi preview'
     done = subprocess.run(
         ["sh", "-c", script], cwd=project.root, env=project.variables, capture_output=True, text=True, check=False
     )

@@ -42,6 +42,20 @@ class Project:
         (root / ".venv").symlink_to(ROOT / ".venv")
         return cls(root, state)
 
+    @classmethod
+    def production(cls, folder: Path) -> Project:
+        """A checkout with one production stack, `site`, that builds nothing; its state is in a folder."""
+        project = cls.copy_to(folder / "checkout", folder / "data")
+        shutil.copy(ROOT / "tests/fixtures/settings/accept/nothing-to-build/Pulumi.site.yaml", project.root)
+        (folder / "states").mkdir()
+        project.environment = {
+            "PULUMI_BACKEND_URL": (folder / "states").as_uri(),
+            "PULUMI_CONFIG_PASSPHRASE": "a passphrase",
+            "PULUMI_HOME": str(folder / "pulumi"),
+            "PULUMI_STACK": "site",
+        }
+        return project
+
     @property
     def variables(self) -> dict[str, str]:
         """The environment of this project's commands: nothing of Pulumi leaks in from the person who runs the tests."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import socket
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import pytest
 
 from tests.engine.lifecycle.terminal import terminal
 from tests.support.project import Project
-from toolchain.paths import ROOT
 
 pytestmark = pytest.mark.engine
 
@@ -21,17 +19,7 @@ ANOTHER_RESOURCE = 'pulumi.ComponentResource("factory:test:Late", "late", None, 
 
 @pytest.fixture
 def production(tmp_path: Path) -> Project:
-    """A checkout with one production stack that builds nothing, its state in a folder."""
-    project = Project.copy_to(tmp_path / "checkout", tmp_path / "data")
-    shutil.copy(ROOT / "tests/fixtures/settings/accept/nothing-to-build/Pulumi.site.yaml", project.root)
-    (tmp_path / "states").mkdir()
-    project.environment = {
-        "PULUMI_BACKEND_URL": (tmp_path / "states").as_uri(),
-        "PULUMI_CONFIG_PASSPHRASE": "a passphrase",
-        "PULUMI_HOME": str(tmp_path / "pulumi"),
-        "PULUMI_STACK": STACK,
-    }
-    return project
+    return Project.production(tmp_path)
 
 
 def test_the_plan_is_shown_and_applied_when_the_stacks_name_is_typed(production: Project) -> None:
