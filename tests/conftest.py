@@ -30,6 +30,7 @@ SLOWEST_FIRST = (
     "tests/engine/plugin_kubernetes/test_with_engine.py",
     "tests/upgrade/",
     "tests/engine/lifecycle/test_production.py",
+    "tests/engine/lifecycle/test_agreed_plan.py",
     "tests/engine/",
     "tests/hosts/",
     "tests/unit/test_quality.py",
