@@ -1,11 +1,16 @@
 """Starts the command line; an interrupt while it is still being imported ends the process without a traceback."""
 
+import gc
 import os
 import signal
 import sys
 
+_OBJECTS = 100_000
+"""After so many new ones more they are looked through: most are parts of imported modules, which stay."""
+
 
 def _start() -> None:
+    gc.set_threshold(_OBJECTS)
     heeded = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if heeded:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -14,7 +19,10 @@ def _start() -> None:
 
     if heeded:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    main()
+    try:
+        main()
+    finally:
+        gc.freeze()  # what is left is not looked through once more at the end
 
 
 def _open_what_is_closed() -> None:

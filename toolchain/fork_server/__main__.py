@@ -9,7 +9,7 @@ import importlib
 import socket
 import sys
 
-from .server import Role, Server
+from .server import Role, Server, leave
 
 # What at least two of a run's processes need, whatever the stack has in it; what the engine asks for first comes first.
 # Somebody may be served between two of them: so what takes long, and the last one needs, has lines of its own.
@@ -36,8 +36,9 @@ def main() -> None:
     else:
         role = server.serve()
     gc.enable()
-    if role is not None:
-        role.take()
+    if role is None:
+        leave(0)
+    role.take()
 
 
 def _served_after(module: str, server: Server) -> Role | None:

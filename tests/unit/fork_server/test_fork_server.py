@@ -105,6 +105,33 @@ def test_an_exception_is_shown_and_is_a_failure(server: dict[str, str], tmp_path
     assert errors.rstrip().endswith("LookupError: of its own")
 
 
+ENDS = """
+import atexit, sys, threading, time
+from concurrent.futures import ThreadPoolExecutor
+
+def late():
+    time.sleep(0.2)
+    print("thread")
+
+atexit.register(print, "at exit")
+threading.Thread(target=late).start()
+ThreadPoolExecutor().submit(print, "pool").result()
+sys.exit({code})
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "said"), [("", 0, ""), ("None", 0, ""), ("3", 3, ""), ("-1", 255, ""), ("'no'", 1, "no\n")]
+)
+def test_a_fork_ends_as_python_ends(server: dict[str, str], tmp_path: Path, code: str, status: int, said: str) -> None:
+    """Other threads are waited for, what is to be done at the end is done, and nothing that was written is lost."""
+    (tmp_path / "ends.py").write_text(ENDS.format(code=code))
+    process = started(server, str(tmp_path / "ends.py"), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    output, errors = process.communicate(timeout=SECONDS)
+    assert (process.returncode, errors) == (status, said)
+    assert output.splitlines() == ["pool", "thread", "at exit"]
+
+
 def test_without_a_server_the_client_becomes_python(tmp_path: Path) -> None:
     (tmp_path / "says_all.py").write_text(SAYS_ALL)
     for variables in ({}, {VARIABLE: "factory-nobody-listens-here"}):
