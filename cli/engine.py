@@ -12,13 +12,19 @@ from cli.session import Session
 from toolchain.paths import ROOT
 
 
-def run(session: Session, arguments: Sequence[str], *, extra_environment: dict[str, str] | None = None) -> int:
-    """Run `pulumi` on the terminal of this process and return its exit status.
+def run(
+    session: Session,
+    arguments: Sequence[str],
+    *,
+    extra_environment: dict[str, str] | None = None,
+    output: int | None = None,
+) -> int:
+    """Run `pulumi` on the terminal of this process and return its exit status; `output` is a file for what it prints.
 
     Ctrl-C reaches the engine directly, since it is in the same foreground group; this process only waits for it.
     """
     environment = session.environment | (extra_environment or {})
-    process = subprocess.Popen([session.home.pulumi, *arguments], cwd=ROOT, env=environment)
+    process = subprocess.Popen([session.home.pulumi, *arguments], cwd=ROOT, env=environment, stdout=output)
     while True:
         try:
             return process.wait()
@@ -26,8 +32,8 @@ def run(session: Session, arguments: Sequence[str], *, extra_environment: dict[s
             continue
 
 
-def capture(session: Session, arguments: Sequence[str]) -> str:
-    """Run `pulumi` quietly and return what it prints.
+def capture(session: Session, arguments: Sequence[str], *, given: str = "") -> str:
+    """Run `pulumi` quietly, with this on its standard input, and return what it prints.
 
     Raises CommandError with the engine's own last words, InputError for a wrong passphrase.
     """
@@ -35,6 +41,7 @@ def capture(session: Session, arguments: Sequence[str]) -> str:
         [session.home.pulumi, *arguments],
         cwd=ROOT,
         env=session.environment,
+        input=given,
         capture_output=True,
         encoding="utf-8",  # as the engine writes it; the locale may say otherwise
         errors="backslashreplace",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from cli.errors import InputError
 
-__all__ = ["VALUED", "narrowed", "options"]
+__all__ = ["VALUED", "narrowed", "options", "widened"]
 
 VALUED: Final = re.compile(
     "--(?:color|config|config-file|cwd|exclude|exec-agent|exec-kind|import-file|memprofilerate|message|otel-traces|"
@@ -38,4 +38,22 @@ def narrowed(words: Sequence[str]) -> bool:
 
     `--target-dependents` and `--exclude-dependents` widen such a part, and mean nothing without one.
     """
-    return any(word.partition("=")[0] in _NARROWING or word.startswith(_NARROWING_LETTERS) for word in words)
+    for word in _alone(words):
+        name, _, value = word.partition("=")
+        if word.startswith(_NARROWING_LETTERS) or (name in _NARROWING and value != "false"):
+            return True
+    return False
+
+
+def widened(words: Sequence[str]) -> bool:
+    """Whether what stands on a part is to be taken with it."""
+    return any(word in {"--target-dependents", "--target-dependents=true"} for word in _alone(words))
+
+
+def _alone(words: Sequence[str]) -> Iterator[str]:
+    """Yield the options, without the words that are values of those before them."""
+    is_value = False
+    for word in words:
+        if not is_value:
+            yield word
+        is_value = not is_value and VALUED.fullmatch(word) is not None

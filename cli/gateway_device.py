@@ -94,6 +94,8 @@ def uninstall(stack: Stack, *, confirm: str, erase_disk: str | None, report: Rep
         if erase_disk and storage:
             device_path = storage.device
             site.ask(lambda device: device.erase(device_path, erase_disk, only_look=True))
+        if status := lifecycle.renew_credentials(ready, CM5_GATEWAY, [], report):
+            return status
         if site.ask(Device.down):
             report("the containers are stopped and removed")
         _lift_protection(ready)

@@ -156,8 +156,10 @@ def _restore(file: Path, report: Report) -> None:
     except OSError:  # it may be whole: `refuse_damaged_state` says so
         return
     if why and (before := _before(file)):
-        report(f"going on from {before}, the state one step before: {file} is damaged ({why})")
+        kept = file.with_name(f"{file.name}.damaged")
+        report(f"going on from {before}, the state one step before: {file} is damaged ({why}) and kept as {kept}")
         file.with_name(f"{file.name}.attrs").unlink(missing_ok=True)
+        file.replace(kept)
         before.replace(file)
 
 

@@ -21,15 +21,16 @@ from cli.guards import refuse_unsafe
 from cli.hosts import shown_changes
 from cli.kv_guard import refuse_overwriting
 from cli.policy import policy_arguments
-from cli.protection import refuse_before_foundations, refuse_leaving, refuse_protected, refuse_under_others
+from cli.protection import going, refuse_before_foundations, refuse_leaving, refuse_protected, refuse_under_others
 from cli.reachability import refuse_unreachable
 from cli.session import PASSPHRASE_VARIABLES, Report, Session, open_session
-from cli.stack import PROJECT, Stack
+from cli.stack import Stack
 from cli.state_edit import Record, State
 from cli.vault_client import VaultClient
 from stacks.settings.schema import Settings
 from stacks.settings.sections import targets
 
+_STDERR = 2
 _REFRESHED = ("--refresh", "--run-program")
 """The refresh asks with the program's own providers, and so with the credentials of today.
 
@@ -137,32 +138,37 @@ def destroy(stack: Stack, only: str | None, forwarded: Sequence[str], *, yes: bo
         if not yes and not confirmed(stack.name, f"Destroy {what} in stack {stack.name!r}?"):
             report("nothing was changed")
             return 1
-        return remove(ready, only, forwarded, report)
+        return renew_credentials(ready, only, forwarded, report) or remove(ready, only, forwarded, report)
 
 
 def remove(ready: Ready, only: str | None, forwarded: Sequence[str], report: Report) -> int:
     """Let the engine remove a section, or everything; whoever calls this has made sure that it may go."""
-    if status := _renew_credentials(ready, report):
-        return status
     ready.begin(ready.patterns(only) or ["*"], forwarded, report)
     arguments = ["destroy", "--yes", "--skip-preview", "--refresh", *ready.arguments(only, forwarded)]
     with forks(ready.session.stack) as forked:
         return _run(ready.session, arguments, forked, report)
 
 
-def _renew_credentials(ready: Ready, report: Report) -> int:
-    """Bring the providers that the state has up to date; those of embedded backends stay the same.
+def renew_credentials(ready: Ready, only: str | None, forwarded: Sequence[str], report: Report) -> int:
+    """Bring the providers of what is to be removed up to date; those of embedded backends stay the same.
 
     A `destroy` refreshes with the providers of the state even if it runs the program, and that would protect again what
-    was released. This refresh touches nothing else, and leaves a provider alone that is no longer declared.
+    was released. This refresh touches nothing else, and leaves a provider alone that is no longer declared. Returns the
+    exit status.
     """
     stack = ready.session.stack
-    if stack.embedded or not any(one["type"].startswith("pulumi:providers:") for one in ready.resources):
+    urns = going(ready.resources, ready.patterns(only) or ["*"], forwarded)
+    asked = {str(one.get("provider")).rpartition("::")[0] for one in ready.resources if one["urn"] in urns}
+    logins = [
+        one["urn"] for one in ready.resources if one["urn"] in asked and one.get("inputs", {}).keys() - {"version"}
+    ]
+    if stack.embedded or not logins:
         return 0
-    providers = ["--target", f"urn:pulumi:{stack.name}::{PROJECT}::pulumi:providers:**"]
+    providers = [word for urn in logins for word in ("--target", urn)]
     arguments = ["refresh", "--yes", "--skip-preview", "--run-program", "--suppress-outputs"]
     with forks(stack) as forked:
-        return _run(ready.session, [*arguments, *ready.arguments(None, providers)], forked, report)
+        # What goes to standard output is the result of the command itself.
+        return _run(ready.session, [*arguments, *ready.arguments(None, providers)], forked, report, output=_STDERR)
 
 
 def prepare(stack: Stack, report: Report, forwarded: Sequence[str] = (), *, only: str | None = None) -> Ready:
@@ -230,14 +236,16 @@ def _patterns(only: str | None, stack: Stack, settings: Settings) -> list[str]:
         return targets(only, stack.name, settings.apps, settings.hosts)
 
 
-def _run(session: Session, arguments: Sequence[str], forked: Forks, report: Report) -> int:
+def _run(
+    session: Session, arguments: Sequence[str], forked: Forks, report: Report, *, output: int | None = None
+) -> int:
     """Run the engine and return 0 or 1."""
     with (
         healing.marked(session.stack.name, forked.mark) as (mark, changes),
         forked.server,
         shown_changes(arguments, changes) as hosts,
     ):
-        status = engine.run(session, arguments, extra_environment=mark | forked.variables | hosts)
+        status = engine.run(session, arguments, extra_environment=mark | forked.variables | hosts, output=output)
     if status < 0:
         report(f"the engine was ended by {signal.Signals(-status).name}; the next run goes on from there")
     elif status and (advice := healing.out_of_room(session)):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from cli.errors import CommandError
-from cli.forwarded import narrowed
+from cli.forwarded import narrowed, widened
 from cli.state_edit import Record, needs
 from stacks.settings.kept_data import kept_data
 from stacks.settings.schema import Settings
@@ -116,7 +116,7 @@ def refuse_under_others(
 def going(resources: Sequence[Record], patterns: Sequence[str], forwarded: Sequence[str]) -> set[str]:
     """Return the URNs that go with what meets these patterns: with `--target-dependents` also all that stands on it."""
     found = {one["urn"] for one in resources if _meets(one["urn"], patterns)}
-    if "--target-dependents" in forwarded:
+    if widened(forwarded):
         for one in resources:  # in a state, each comes after what it needs
             if needs(one) & found:
                 found.add(one["urn"])

@@ -25,8 +25,10 @@ from stacks.settings.problems import key_path
 from stacks.settings.schema import Settings
 
 SECONDS = 5.0
-"""How long all of them together are given: the system repeats a lost packet after one second and after three."""
+"""How long each is given to answer: the system repeats a lost packet after one second and after three."""
 
+_LOOK_UP_SECONDS = 15.0
+"""A resolver asks its next server when the first has not answered for five seconds."""
 _GRACE_SECONDS = 0.5
 _PORTS = {"https": 443, "http": 80}
 _WEB_PROXIES = ("HTTPS_PROXY", "HTTP_PROXY")
@@ -110,13 +112,13 @@ def excused(endpoint: Endpoint, variables: Mapping[str, str], *, local: bool) ->
 
 def unreachable(asked: Sequence[Endpoint]) -> dict[Endpoint, OSError]:
     """Connect to all of them side by side; return those that take no connection, each with what was seen instead."""
-    late = TimeoutError(f"its name was not looked up within {SECONDS:g} s")
+    late = TimeoutError(f"its name was not looked up within {_LOOK_UP_SECONDS:g} s")
     seen: dict[Endpoint, OSError | None] = dict.fromkeys(asked, late)
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + _LOOK_UP_SECONDS + SECONDS + _GRACE_SECONDS
 
     def look(endpoint: Endpoint) -> None:
         try:
-            _connect(endpoint, deadline)
+            _connect(endpoint)
         except TimeoutError:
             seen[endpoint] = TimeoutError(f"no answer within {SECONDS:g} s")
         except OSError as error:
@@ -129,20 +131,21 @@ def unreachable(asked: Sequence[Endpoint]) -> dict[Endpoint, OSError]:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(max(0.0, deadline + _GRACE_SECONDS - time.monotonic()))
+        thread.join(max(0.0, deadline - time.monotonic()))
     return {endpoint: error for endpoint, error in seen.items() if error is not None}
 
 
-def _connect(endpoint: Endpoint, deadline: float) -> None:
+def _connect(endpoint: Endpoint) -> None:
     """Connect to the addresses of the host, all at once: one that drops packets hides none that answers.
 
-    Raises OSError: TimeoutError when no answer came before the deadline, socket.gaierror for an unknown name.
+    Raises OSError: TimeoutError when no answer came in time, socket.gaierror for an unknown name.
     """
     try:
         addresses = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
     except UnicodeError as error:
         raise socket.gaierror(socket.EAI_NONAME, "it is no host name") from error
     failure: OSError = TimeoutError()
+    deadline = time.monotonic() + SECONDS
     with contextlib.ExitStack() as opened, selectors.DefaultSelector() as waiting:
         for family, kind, protocol, _, address in addresses:
             try:

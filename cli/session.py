@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from urllib.parse import unquote_to_bytes
 
 import toolchain
 from cli.errors import InputError
-from cli.stack import BACKEND_VARIABLE, Stack
+from cli.stack import BACKEND_VARIABLE, Stack, account_home
 from sandbox.endpoints import Endpoints
 from sandbox.supervisor import TOOLS as BACKEND_TOOLS
 from sandbox.supervisor import Sandbox
@@ -99,16 +98,8 @@ def file_backend(session: Session) -> Path | None:
         return None
     path = Path(os.fsdecode(unquote_to_bytes(os.fsencode(re.split("[?#]", rest, maxsplit=1)[0]))))
     if rest.startswith("~"):
-        return _account_home().joinpath(*path.parts[1:])
+        return account_home().joinpath(*path.parts[1:])
     return ROOT / path  # a relative one begins where the engine runs
-
-
-def _account_home() -> Path:
-    """Return what the engine takes for `~`: the account's home, whatever HOME says, if the system knows the account."""
-    try:
-        return Path(pwd.getpwuid(os.getuid()).pw_dir)
-    except KeyError:
-        return Path.home()
 
 
 __all__ = ["PluginSet", "Report", "Session", "file_backend", "open_session"]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import hashlib
 import json
 import os
+import pwd
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,13 +42,13 @@ class Stack:
 
     @property
     def backend(self) -> str | None:
-        """The URL of its state, unless embedded: PULUMI_BACKEND_URL, else what a sandbox declares, else the last login.
+        """The URL of its state, unless embedded: PULUMI_BACKEND_URL, a sandbox's declaration, or the engine's choice.
 
         A sandbox has its own (POL-10), whatever the operator is logged in to; production's is the operator's choice.
         """
         declared = self.config.get(f"{PROJECT}:sandbox")
         url = declared.get("state_url") if self.sandbox and isinstance(declared, dict) else None
-        return os.environ.get(BACKEND_VARIABLE) or (url if isinstance(url, str) else None) or _login()
+        return os.environ.get(BACKEND_VARIABLE) or (url if isinstance(url, str) else None) or _engines_choice()
 
 
 def select(explicit: str | None) -> Stack:
@@ -110,21 +112,38 @@ def files() -> list[Path]:
     return sorted(ROOT.glob("Pulumi.*.yaml"))
 
 
-def _login() -> str | None:
-    """Return the backend of the last `pulumi login`, from the engine's own file: asked, it would log in there first."""
-    current = _read(_engine_home() / "credentials.json").get("current")
+def account_home() -> Path:
+    """Return what the engine takes for `~`: the account's home, whatever HOME says, if the system knows the account."""
+    try:
+        return Path(pwd.getpwuid(os.getuid()).pw_dir)
+    except KeyError:
+        return Path.home()
+
+
+def _engines_choice() -> str | None:
+    """Return the backend that the engine would take: the project's, else that of the last `pulumi login`.
+
+    From its own files: asked, it would log in there first.
+    """
+    with contextlib.suppress(OSError, yaml.YAMLError, UnicodeDecodeError):
+        project = yaml.load((ROOT / "Pulumi.yaml").read_text("utf-8"), Loader=yaml.BaseLoader)  # noqa: S506 - makes no objects
+        declared = project.get("backend") if isinstance(project, dict) else None
+        if isinstance(declared, dict) and declared.get("url"):
+            return str(declared["url"])
+    folder = Path(os.environ.get("PULUMI_CREDENTIALS_PATH") or _engine_home())
+    current = _read(folder / "credentials.json").get("current")
     return str(current) if current else None
 
 
 def _engine_home() -> Path:
-    return Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
+    return Path(os.environ.get("PULUMI_HOME") or account_home() / ".pulumi")
 
 
 def _engine_selection() -> str | None:
     """Return what `pulumi stack select` noted for this project and the backend in use."""
     project_id = hashlib.sha1(str(ROOT / "Pulumi.yaml").encode(), usedforsecurity=False).hexdigest()
     workspace = _engine_home() / "workspaces" / f"{PROJECT}-{project_id}-workspace.json"
-    selected = (_read(workspace).get("stacks") or {}).get(os.environ.get(BACKEND_VARIABLE) or _login())
+    selected = (_read(workspace).get("stacks") or {}).get(os.environ.get(BACKEND_VARIABLE) or _engines_choice())
     return str(selected).rsplit("/", 1)[-1] if selected else None
 
 

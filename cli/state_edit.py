@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
@@ -14,11 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from cli import engine
-from cli.errors import CommandError
 from cli.session import Session
 from cli.stack import BACKEND_VARIABLE
 from stacks.settings.guards import SCRATCH_VARIABLE
-from toolchain.paths import ROOT
 
 State = dict[str, Any]
 Record = dict[str, Any]
@@ -32,17 +29,7 @@ def read(session: Session, *options: str) -> State:
 
 def store(session: Session, state: State) -> None:
     """Replace the stack's state by this one, as `pulumi stack import` does. Raises CommandError."""
-    done = subprocess.run(
-        [session.home.pulumi, "stack", "import", "--stack", session.stack.name],
-        cwd=ROOT,
-        env=session.environment,
-        input=json.dumps(state),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise CommandError(f"the state of stack {session.stack.name!r} could not be edited: {done.stderr.strip()}")
+    engine.capture(session, ["stack", "import", "--stack", session.stack.name], given=json.dumps(state))
 
 
 @contextmanager
@@ -58,12 +45,12 @@ def scratch(session: Session, state: State) -> Iterator[Session]:
         copy = replace(session, exports=session.exports | elsewhere)
         try:
             engine.capture(copy, ["stack", "init", "--no-select", "--stack", session.stack.name])
-            if resources(state):
-                store(copy, state)
-            yield copy
         finally:
             if file.read_bytes() != before:
                 file.write_bytes(before)
+        if resources(state):
+            store(copy, state)
+        yield copy
 
 
 def resources(state: State) -> dict[str, Record]:

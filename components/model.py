@@ -82,14 +82,21 @@ DnsLabel = Annotated[str, StringConstraints(pattern=rf"^{_LABEL}$", max_length=6
 HostName = Annotated[str, StringConstraints(pattern=rf"^{_LABEL}(\.{_LABEL})*$", max_length=253)]
 """A DNS name without a trailing dot."""
 
-_URL_HOST: Final = re.compile(r"(?=.{1,253}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
-"""A DNS name or IPv4 address; unlike those of machines, names of containers may have an underscore."""
+_URL_HOST: Final = re.compile(r"(?=.{1,253}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?")
+"""A DNS name, with a dot at its end if it is absolute, or an IPv4 address.
+
+Unlike those of machines, names of containers may have an underscore.
+"""
+
+
+_BRACKETED: Final = re.compile(r"\[[^]]*\](:\d+)?")
 
 
 def _reachable(url: str) -> str:
     if not _has_host(url):
         rule = "names no host and port that can be reached"
-        message = f"{rule}; give a DNS name or an address, IPv6 in brackets, and a port from 1 to 65535 if any"
+        advice = "a DNS name or an address, IPv6 in brackets, and a port from 1 to 65535 if any"
+        message = f"{rule}; give {advice}"
         raise ValueError(message)
     return url
 
@@ -99,7 +106,7 @@ def _has_host(url: str) -> bool:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
-        bracketed = parts.netloc.startswith("[") and bool(ipaddress.IPv6Address(host))
+        bracketed = _BRACKETED.fullmatch(parts.netloc) is not None and bool(ipaddress.IPv6Address(host))
     except ValueError:
         return False
     named = bracketed or _URL_HOST.fullmatch(host) is not None

@@ -50,8 +50,8 @@ class Vendor:
             # Not with the error's own words: they may hold a part of the proxy's password.
             named = ", ".join(name for name in sorted(os.environ) if name.upper() in SURROUNDINGS)
             raise OutOfReachError(
-                f"what {named} says cannot be used here: a proxy is http://HOST:PORT, not SOCKS, and SSL_CERT_FILE a "
-                "file of certificates"
+                f"what {named or 'this Python'} says cannot be used here: a proxy is http://HOST:PORT, not SOCKS, and "
+                "SSL_CERT_FILE a file of certificates"
             ) from error
 
     def fetch(self, spec: Spec, target: Path) -> None:

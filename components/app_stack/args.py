@@ -260,7 +260,7 @@ class AppStackArgs(Model):
     @model_validator(mode="after")
     def _volumes_have_their_own_places(self) -> Self:
         memory = self.writes_workload and self.workload.read_only_root
-        if shared := list(args_fit.shared_places(self.volumes, memory=memory)):
+        if shared := list(args_fit.shared_places(self.volumes, mounted=self.writes_workload, memory=memory)):
             others = "each other, or with the memory at /tmp of workload.read_only_root" if memory else "each other"
             message = f"volumes share {', '.join(shared)} with {others}; give each its own"
             raise ValueError(message)
@@ -291,7 +291,10 @@ class AppStackArgs(Model):
             "vault.config_keys": self.vault.config_keys if self.workload.config_environment else (),
         }
         if contested := list(args_fit.contested_variables(sources)):
-            message = f"variables would be set twice, {', '.join(contested)}; rename or remove one of each"
+            message = (
+                f"variables would be set twice, {', '.join(contested)}; rename or remove one of each, a "
+                "database variable with null"
+            )
             raise ValueError(message)
         return self
 

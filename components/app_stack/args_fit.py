@@ -30,14 +30,17 @@ def missing_room(workload: WorkloadArgs, volumes: Sequence[VolumeArgs], quota: Q
         yield f"quota.pods {quota.pods} is less than {most}"
 
 
-def shared_places(volumes: Sequence[VolumeArgs], *, memory: bool) -> Iterator[str]:
-    """Find what would stand in one place, of two volumes or, with ``memory``, of a volume and that at ``/tmp``."""
+def shared_places(volumes: Sequence[VolumeArgs], *, mounted: bool, memory: bool) -> Iterator[str]:
+    """Find what volumes share: a name, and where one container has all ``mounted``, a place of the container.
+
+    With ``memory`` the name ``tmp`` and the place ``/tmp`` are taken. A chart may give two containers one place.
+    """
     names, places = ({"tmp"}, {"/tmp"}) if memory else (set[str](), set[str]())  # noqa: S108 - the container's own
     for volume in volumes:
         place = normpath(f"/{volume.mount_path.lstrip('/')}")
         if volume.name in names:
             yield f"the name {volume.name}"
-        if place in places:
+        if mounted and place in places:
             yield f"the mount_path {volume.mount_path}"
         names.add(volume.name)
         places.add(place)

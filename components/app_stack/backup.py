@@ -75,7 +75,7 @@ class DatabaseBackup(pulumi.ComponentResource):
             **({"PGSSLROOTCERT": backup.ca_file} if backup.ca_file else {}),
         }
         dump = _command(f"{name}-backup", DUMP_SCRIPT, environment, opts=child_options(self, opts))
-        self.file = dump.stdout
+        self.file = pulumi.Output.unsecret(dump.stdout)  # a path
         self.register_outputs({"file": self.file})
 
 
@@ -102,7 +102,7 @@ class ConfigBackup(pulumi.ComponentResource):
             stdin=pulumi.Output.secret(document),
             opts=child_options(self, opts),
         )
-        self.file = copy.stdout
+        self.file = pulumi.Output.unsecret(copy.stdout)  # a path
         self.register_outputs({"file": self.file})
 
 

@@ -7,10 +7,11 @@ import types
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, StringConstraints, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from components.host.remote_host import ConfigFile
 from components.model import CidrBlock, DnsLabel, HostName, HttpUrl, OperatorPath, Quantity, SqlName, VaultPath
 
 from .connections import OperatorFile
@@ -18,7 +19,7 @@ from .problems import Path, Problem, did_you_mean, key_path, shown
 from .yaml_file import StackFile
 
 _FORMS = {
-    get_args(kind)[1].pattern: words
+    next(one.pattern for one in get_args(kind) if isinstance(one, StringConstraints)): words
     for kind, words in (
         (DnsLabel, "a DNS label: at most 63 of a-z, 0-9 and -"),
         (HostName, "a DNS name: labels of a-z, 0-9 and -, joined by dots, without a dot at the end"),
@@ -26,6 +27,7 @@ _FORMS = {
         (CidrBlock, "a range of addresses such as 10.42.0.0/16"),
         (SqlName, "a PostgreSQL name: at most 63 of a-z, 0-9, _ and -, beginning with a letter or _"),
         (OperatorPath, "a path from `/` or from `~/`"),
+        (ConfigFile, "a path from `/` or from `~/`"),
         (OperatorFile, "a file from `/`, from `~/` or from the checkout"),
         (VaultPath, "a path without slashes at its ends"),
         (Quantity, "a quantity such as 250m, 128Mi or 1Gi"),

@@ -47,7 +47,7 @@ def _kill_once(project: Project, dice: random.Random, log: Path, command: Sequen
     """
     engine_only = dice.random() < 1 / 3
     wanted = dice.choice([0, *[dice.randint(1, operations) for _ in range(4)]]) if operations else 0
-    pause = dice.uniform(0, 0.2) if wanted else dice.uniform(0, 4)
+    pause = dice.uniform(0, 0.2) if wanted else dice.uniform(0, 4 if operations else 0.5)
     run = project.start(*command, log=log)
     while wanted and run.poll() is None and _begun(log) < wanted:
         time.sleep(0.005)

@@ -149,9 +149,25 @@ def test_a_privilege_that_nobody_can_take_back_is_told(
         "RESET ROLE; ALTER ROLE keeper SUPERUSER",
         hall,
     )
-    with pytest.raises(RefusedError, match=r"what keeper gave to visitor cannot be taken back while .* superuser"):
+    with pytest.raises(RefusedError, match=r"what keeper gave to visitor cannot be taken back\. .* superuser"):
         plugin.update(made, wanted)
     server.query("ALTER ROLE keeper NOSUPERUSER")
+    assert drift(plugin, plugin.update(made, wanted), wanted) == []
+
+
+def test_a_giver_who_cannot_enter_the_schema_any_more_is_told(
+    plugin: PluginProcess, server: PostgresServer, hall: str
+) -> None:
+    wanted = {"database": hall, "role": "visitor", "privileges": [], "objectType": "table", "schema": "public"}
+    made = plugin.create(GRANT, "g", wanted)
+    server.query(
+        "GRANT DELETE ON guests TO porter WITH GRANT OPTION; SET ROLE porter; GRANT DELETE ON guests TO visitor; "
+        "RESET ROLE; REVOKE USAGE ON SCHEMA public FROM PUBLIC",
+        hall,
+    )
+    with pytest.raises(RefusedError, match=r"what porter gave to visitor .* lost USAGE on the schema"):
+        plugin.update(made, wanted)
+    server.query("GRANT USAGE ON SCHEMA public TO PUBLIC", hall)
     assert drift(plugin, plugin.update(made, wanted), wanted) == []
 
 

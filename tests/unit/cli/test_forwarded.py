@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cli.errors import InputError
-from cli.forwarded import narrowed, options
+from cli.forwarded import narrowed, options, widened
 
 URN = "urn:pulumi:home::factory::x"
 
@@ -57,6 +57,21 @@ def test_a_part_of_the_resources(words: list[str]) -> None:
     assert narrowed(["--diff", *words])
 
 
-@pytest.mark.parametrize("word", ["--target-dependents", "--exclude-dependents", "--diff", "-y", "--replace"])
+@pytest.mark.parametrize(
+    "word", ["--target-dependents", "--exclude-dependents", "--diff", "-y", "--exclude-protected=false"]
+)
 def test_all_of_the_resources(word: str) -> None:
     assert not narrowed([word])
+
+
+def test_a_value_is_no_option() -> None:
+    assert not narrowed(["-m", "-temporary change"])
+    assert not widened(["--message", "--target-dependents"])
+
+
+@pytest.mark.parametrize(
+    ("word", "wide"),
+    [("--target-dependents", True), ("--target-dependents=true", True), ("--target-dependents=false", False)],
+)
+def test_what_stands_on_a_part_goes_with_it(word: str, *, wide: bool) -> None:
+    assert widened(["--target", URN, word]) is wide

@@ -128,14 +128,20 @@ def test_a_destroy_begins_with_the_credentials_of_today(factory: CommandLine, si
     assert factory("destroy", "--stack", "site", "--yes").status == 0
     assert site.done == [f"destroy in {REAL} with nothing"]
     site.done.clear()
-    provider = {"urn": "urn:pulumi:site::factory::pulumi:providers:vault::vault", "type": "pulumi:providers:vault"}
-    site.states[REAL]["deployment"]["resources"] = [provider]
+    kind = "pulumi:providers:vault"
+    provider = {"urn": f"urn:pulumi:site::factory::{kind}::vault", "type": kind, "inputs": {"version": "7.0.0"}}
+    mount = {"urn": "urn:pulumi:site::factory::m::kv", "type": "m", "provider": f"{provider['urn']}::an-id"}
+    site.states[REAL]["deployment"]["resources"] = [provider, mount]
     assert factory("destroy", "--stack", "site", "--yes").status == 0
-    assert site.done == [f"{command} in {REAL} with vault" for command in ("refresh", "destroy")]
+    assert site.done == [f"destroy in {REAL} with vault, kv"], "this provider has no login"
+    site.done.clear()
+    provider["inputs"] = {"version": "7.0.0", "token": "old"}
+    assert factory("destroy", "--stack", "site", "--yes").status == 0
+    assert site.done == [f"{command} in {REAL} with vault, kv" for command in ("refresh", "destroy")]
     site.done.clear()
     site.status = 1
     assert factory("destroy", "--stack", "site", "--yes").status == 1
-    assert site.done == [f"refresh in {REAL} with vault"], "nothing is removed where that fails"
+    assert site.done == [f"refresh in {REAL} with vault, kv"], "nothing is removed where that fails"
 
 
 def test_without_anything_to_adopt_the_plan_is_of_the_state_itself(factory: CommandLine, site: Engine) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -164,12 +165,26 @@ def test_a_look_up_that_hangs_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> 
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
 
     monkeypatch.setattr(socket, "getaddrinfo", hanging)
-    monkeypatch.setattr(reachability, "SECONDS", 0.2)
+    monkeypatch.setattr(reachability, "SECONDS", 0.1)
+    monkeypatch.setattr(reachability, "_LOOK_UP_SECONDS", 0.2)
     endpoint = Endpoint("postgres", "factory:postgres.host", "db.example.test", 5432)
     try:
         assert "name was not looked up within 0.2 s" in str(unreachable([endpoint])[endpoint])
     finally:
         done.set()
+
+
+def test_a_slow_look_up_takes_no_time_from_the_connection(opened: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A resolver may ask a dead server first."""
+    look_up, port = socket.getaddrinfo, opened.enter_context(dead_ends.taking())
+
+    def slow(*arguments: Any, **more: Any) -> Any:
+        time.sleep(0.5)
+        return look_up(*arguments, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    monkeypatch.setattr(reachability, "SECONDS", 0.4)
+    assert unreachable([Endpoint("vault", "factory:vault.address", "127.0.0.1", port)]) == {}
 
 
 @pytest.mark.parametrize("first", [dead_ends.silent, dead_ends.refusing])

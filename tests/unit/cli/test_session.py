@@ -154,3 +154,17 @@ def test_the_folder_of_a_backend_is_the_one_that_the_engine_takes(
 @pytest.mark.parametrize("name", ["my states", "café", "100%", "a#b", "a?b", "~"])
 def test_a_folder_is_found_by_the_url_that_names_it(tmp_path: Path, name: str) -> None:
     assert file_backend(session_at((tmp_path / name).as_uri())) == tmp_path / name
+
+
+def test_the_engines_own_choice_is_the_projects_then_the_logins(
+    factory: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log_in("file:///old", monkeypatch, tmp_path)
+    credentials = tmp_path / "elsewhere"
+    credentials.mkdir()
+    (credentials / "credentials.json").write_text(json.dumps({"current": "s3://states"}))
+    monkeypatch.setenv("PULUMI_CREDENTIALS_PATH", str(credentials))
+    assert opened(factory, PRODUCTION).backend == "s3://states"
+    with (factory.root / "Pulumi.yaml").open("a", encoding="utf-8") as project:
+        project.write("backend: {url: gs://states}\n")
+    assert opened(factory, PRODUCTION).backend == "gs://states"

@@ -74,6 +74,7 @@ URL = TypeAdapter(HttpUrl)
         "https://[bad]",
         "https://[203.0.113.7]",
         "https://:8200",
+        "https://[::1]x:80",
         f"https://{'a' * 64}.example.test",
         f"https://{'a.' * 127}test",
         "https://vault,example.test",
@@ -93,6 +94,7 @@ def test_an_address_that_no_client_can_read_is_refused(address: str) -> None:
         "https://[2001:db8::7]:8200",
         "https://Vault.Example.TEST",
         "https://localhost",
+        "http://vault.vault.svc.cluster.local.:8200",
     ],
 )
 def test_an_address_stays_as_it_is_written(address: str) -> None:

@@ -1,10 +1,11 @@
 """Privileges on what exists."""
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from psycopg import sql
+from psycopg import errors, sql
 
 from toolchain.plugins.kit import UNKNOWN, Failure, Properties, ProviderError
 
@@ -212,7 +213,12 @@ class Grant(Resource):
         """Take everything back, also what others than the owner gave: the server lets nobody else revoke that."""
         for each in held:
             for grantor, privileges in each.foreign.items():
-                with self.server.acting_for(connection, grantor):
+                # Without leave to act for the giver, or without the giver's own way into the schema: told below.
+                with (
+                    contextlib.suppress(errors.InsufficientPrivilege),
+                    connection.transaction(),
+                    self.server.acting_for(connection, grantor),
+                ):
                     connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(grantor)))
                     connection.execute(_revocation(_alone(inputs, each.name), privileges))
                     connection.execute("RESET ROLE")
@@ -221,8 +227,9 @@ class Grant(Resource):
         if left:
             raise ProviderError(
                 f"grant {self.identity(inputs)}: what {', '.join(sorted(left))} gave to {inputs['role']} cannot be "
-                "taken back while the giver is a superuser or a member of the owner, for whom the server then takes "
-                "it: end that, and run again."
+                "taken back. The giver may be a superuser or a member of the owner, for whom the server then takes it, "
+                "may have lost USAGE on the schema, or be a role that this login may not act for: mend that, and run "
+                "again."
             )
 
 
