@@ -76,14 +76,13 @@ def load(name: str) -> Stack:
         hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known) or 'none'};"
         raise InputError(f"stack {name!r} has no file {file.name}; {hint} `./factory init {name}` writes a new one")
     try:
-        # Nothing but texts: what a value means, and whether it may stand there, the settings say.
-        document = yaml.load(file.read_text("utf-8"), Loader=yaml.BaseLoader)  # noqa: S506 - makes no objects
+        document = _document(file)
     except OSError as error:
         raise InputError(f"{file.name} cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         _explain_malformed(file)
         raise InputError(f"{file.name} is not readable YAML: {' '.join(str(error).split())}") from error
-    config = document.get("config") if isinstance(document, dict) else None
+    config = document.get("config")
     config = config if isinstance(config, dict) else {}
     environment = config.get(f"{PROJECT}:environment")
     return Stack(
@@ -93,6 +92,15 @@ def load(name: str) -> Stack:
         embedded=config.get(f"{PROJECT}:backends") == "embedded",
         config=config,
     )
+
+
+def _document(file: Path) -> dict[str, Any]:
+    """Read a file of YAML as nothing but texts: what a value means, and whether it may stand there, the settings say.
+
+    Raises OSError, yaml.YAMLError, UnicodeDecodeError, RecursionError.
+    """
+    document = yaml.load(file.read_text("utf-8"), Loader=yaml.BaseLoader)  # noqa: S506 - makes no objects
+    return document if isinstance(document, dict) else {}
 
 
 def _explain_malformed(file: Path) -> None:
@@ -126,8 +134,7 @@ def _engines_choice() -> str | None:
     From its own files: asked, it would log in there first.
     """
     with contextlib.suppress(OSError, yaml.YAMLError, UnicodeDecodeError):
-        project = yaml.load((ROOT / "Pulumi.yaml").read_text("utf-8"), Loader=yaml.BaseLoader)  # noqa: S506 - makes no objects
-        declared = project.get("backend") if isinstance(project, dict) else None
+        declared = _document(ROOT / "Pulumi.yaml").get("backend")
         if isinstance(declared, dict) and declared.get("url"):
             return str(declared["url"])
     folder = Path(os.environ.get("PULUMI_CREDENTIALS_PATH") or _engine_home())

@@ -190,8 +190,7 @@ def surroundings(
     """Everything about a run's environment variables that does not fit its stack (POL-08, POL-10, SBX-08, SBX-11).
 
     `state_url` is what a sandbox declares. `./factory` names the state's backend in PULUMI_BACKEND_URL however it was
-    chosen; a plain `pulumi` after a `pulumi login` does not. Of a scratch copy, the
-    backend of its original is judged.
+    chosen; a plain `pulumi` after a `pulumi login` does not. Of a scratch copy, the backend of its original is judged.
     """
     problems = environment_variables(environment, variables)
     if url := variables.get(SCRATCH_VARIABLE) or variables.get("PULUMI_BACKEND_URL"):

@@ -137,18 +137,25 @@ def test_a_privilege_that_somebody_else_gave_is_taken_back(
     plugin.delete(kept)
 
 
+NOTHING_ON_TABLES: dict[str, Any] = {"role": "visitor", "privileges": [], "objectType": "table", "schema": "public"}
+
+
+def gives(role: str) -> str:
+    """Statements with which a role passes a privilege on that it was given with leave to do so."""
+    return (
+        f"GRANT DELETE ON guests TO {role} WITH GRANT OPTION; SET ROLE {role}; "
+        "GRANT DELETE ON guests TO visitor; RESET ROLE; "
+    )
+
+
 def test_a_privilege_that_nobody_can_take_back_is_told(
     plugin: PluginProcess, server: PostgresServer, hall: str
 ) -> None:
     """A superuser who revokes does so as the owner, and CASCADE passes a superuser over."""
-    wanted = {"database": hall, "role": "visitor", "privileges": [], "objectType": "table", "schema": "public"}
+    wanted = {"database": hall, **NOTHING_ON_TABLES}
     plugin.create(ROLE, "keeper", {"name": "keeper"})
     made = plugin.create(GRANT, "g", wanted)
-    server.query(
-        "GRANT DELETE ON guests TO keeper WITH GRANT OPTION; SET ROLE keeper; GRANT DELETE ON guests TO visitor; "
-        "RESET ROLE; ALTER ROLE keeper SUPERUSER",
-        hall,
-    )
+    server.query(gives("keeper") + "ALTER ROLE keeper SUPERUSER", hall)
     with pytest.raises(RefusedError, match=r"what keeper gave to visitor cannot be taken back\. .* superuser"):
         plugin.update(made, wanted)
     server.query("ALTER ROLE keeper NOSUPERUSER")
@@ -158,13 +165,9 @@ def test_a_privilege_that_nobody_can_take_back_is_told(
 def test_a_giver_who_cannot_enter_the_schema_any_more_is_told(
     plugin: PluginProcess, server: PostgresServer, hall: str
 ) -> None:
-    wanted = {"database": hall, "role": "visitor", "privileges": [], "objectType": "table", "schema": "public"}
+    wanted = {"database": hall, **NOTHING_ON_TABLES}
     made = plugin.create(GRANT, "g", wanted)
-    server.query(
-        "GRANT DELETE ON guests TO porter WITH GRANT OPTION; SET ROLE porter; GRANT DELETE ON guests TO visitor; "
-        "RESET ROLE; REVOKE USAGE ON SCHEMA public FROM PUBLIC",
-        hall,
-    )
+    server.query(gives("porter") + "REVOKE USAGE ON SCHEMA public FROM PUBLIC", hall)
     with pytest.raises(RefusedError, match=r"what porter gave to visitor .* lost USAGE on the schema"):
         plugin.update(made, wanted)
     server.query("GRANT USAGE ON SCHEMA public TO PUBLIC", hall)
