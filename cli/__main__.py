@@ -1,10 +1,13 @@
 """Starts the command line; an interrupt while it is still being imported ends the process without a traceback."""
 
+import contextlib
 import gc
 import os
 import signal
 import sys
 
+_FORKING = ("up", "preview")
+"""The commands that run the engine whatever else they find."""
 _OBJECTS = 100_000
 """After so many new ones more they are looked through: most are parts of imported modules, which stay."""
 
@@ -15,14 +18,24 @@ def _start() -> None:
     if heeded:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     _open_what_is_closed()
-    from cli.commands import main
+    with _fork_server():
+        from cli.commands import main
 
-    if heeded:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        main()
-    finally:
-        gc.freeze()  # what is left is not looked through once more at the end
+        if heeded:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            main()
+        finally:
+            gc.freeze()  # what is left is not looked through once more at the end
+
+
+def _fork_server() -> contextlib.AbstractContextManager[None]:
+    """Start it before the rest of the command line is imported: it has more to import, and another processor."""
+    if not sys.argv[1:] or sys.argv[1] not in _FORKING:
+        return contextlib.nullcontext()
+    from cli.forks import early
+
+    return early()
 
 
 def _open_what_is_closed() -> None:

@@ -1,17 +1,22 @@
-"""The fork server of a run: it imports what the run's processes need while the stack is still being checked."""
+"""The fork server of a run: it imports what the run's processes need while the stack is still being checked.
+
+This is imported before the rest of the command line, so it imports little.
+"""
 
 from __future__ import annotations
 
 import os
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from cli.stack import PROJECT, Stack
-from toolchain import engine_home
-from toolchain.fork_server.owner import fork_server
+from toolchain import ToolError, engine_home
+from toolchain.fork_server.owner import ForkServer, fork_server
+
+if TYPE_CHECKING:
+    from cli.stack import Stack
 
 RUN_VARIABLE: Final = "FACTORY_RUN"
 """All processes of a run carry it, with the mark of that run: by it they are found when nobody waits for them."""
@@ -50,15 +55,44 @@ def new_mark() -> str:
     return uuid.uuid4().hex
 
 
+class _Begun:
+    """A server that is still to be told which stack it is for; none if the engine brings a language host of its own."""
+
+    def __init__(self) -> None:
+        self.mark = new_mark()
+        self.end = ExitStack()
+        self._server: ForkServer | None = None
+        if engine_home.own_host():
+            self._server = self.end.enter_context(fork_server(os.environ | {RUN_VARIABLE: self.mark}))
+
+    def serve(self, stack: Stack) -> dict[str, str]:
+        """Return the variables by which the run's processes find the server."""
+        if self._server is None:
+            return {}
+        declared = [modules for section, modules in _SECTIONS.items() if stack.declares(section)]
+        components = [component for component, *_ in declared]
+        plugins = list(dict.fromkeys(plugin for _, *plugins in declared for plugin in plugins))
+        return self._server.serve(components, plugins)
+
+
+_early: Final[list[_Begun]] = []
+"""Of the first run to come, if any."""
+
+
+@contextmanager
+def early() -> Iterator[None]:
+    """Start the server of the first run in this block at once, before it is known which stack that is about."""
+    with ExitStack() as end:
+        with suppress(ToolError, OSError):  # whoever needs what is missing says so
+            _early.append(_Begun())
+            end.callback(_early.clear)
+            end.enter_context(_early[0].end)
+        yield
+
+
 @contextmanager
 def forks(stack: Stack) -> Iterator[Forks]:
-    """Start a fork server for one run of the engine, and end it at the latest when this block is left."""
-    mark = new_mark()
-    declared = [modules for section, modules in _SECTIONS.items() if f"{PROJECT}:{section}" in stack.config]
-    components = [component for component, *_ in declared]
-    plugins = list(dict.fromkeys(plugin for _, *plugins in declared for plugin in plugins))
-    with ExitStack() as server:
-        variables: dict[str, str] = {}
-        if engine_home.own_host():
-            variables = server.enter_context(fork_server(os.environ | {RUN_VARIABLE: mark}, components, plugins))
-        yield Forks(mark, variables, server)
+    """Give one run of the engine a fork server, and end it at the latest when this block is left."""
+    begun = _early.pop() if _early else _Begun()
+    with begun.end:
+        yield Forks(begun.mark, begun.serve(stack), begun.end)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from yaml.composer import Composer
 
 from cli.errors import InputError
 from toolchain.paths import ROOT
@@ -39,6 +40,10 @@ class Stack:
     def sandbox(self) -> bool:
         """Whether the stack is declared safe to break. A missing declaration is not one."""
         return self.environment == "sandbox"
+
+    def declares(self, section: str) -> bool:
+        """Whether the file has this section."""
+        return f"{PROJECT}:{section}" in self.config
 
     @property
     def backend(self) -> str | None:
@@ -94,12 +99,20 @@ def load(name: str) -> Stack:
     )
 
 
+class _Texts(Composer, yaml.CBaseLoader):
+    """Parsed by libyaml, composed by Python: libyaml's composer has no limit of depth and would end the process."""
+
+    def __init__(self, stream: str) -> None:
+        yaml.CBaseLoader.__init__(self, stream)
+        Composer.__init__(self)
+
+
 def _document(file: Path) -> dict[str, Any]:
     """Read a file of YAML as nothing but texts: what a value means, and whether it may stand there, the settings say.
 
     Raises OSError, yaml.YAMLError, UnicodeDecodeError, RecursionError.
     """
-    document = yaml.load(file.read_text("utf-8"), Loader=yaml.BaseLoader)  # noqa: S506 - makes no objects
+    document = yaml.load(file.read_text("utf-8"), Loader=_Texts)  # noqa: S506 - makes no objects
     return document if isinstance(document, dict) else {}
 
 

@@ -1,7 +1,4 @@
-"""Start the server: ``python -u -m toolchain.fork_server LISTENER MODULE... -- MODULE...``.
-
-Its owner is at the input's other end. A file that somebody asks for waits until the modules before `--` are imported.
-"""
+"""Start the server: ``python -u -m toolchain.fork_server LISTENER``, with its owner at the input's other end."""
 
 import contextlib
 import gc
@@ -9,7 +6,7 @@ import importlib
 import socket
 import sys
 
-from .server import Role, Server, leave
+from .server import FILES, Role, Server, leave
 
 # What at least two of a run's processes need, whatever the stack has in it; what the engine asks for first comes first.
 # Somebody may be served between two of them: so what takes long, and the last one needs, has lines of its own.
@@ -26,19 +23,27 @@ SHARED = (
 
 def main() -> None:
     """Import and serve; in a fork, become what is asked for."""
-    listener, *modules = sys.argv[1:]
+    _, listener = sys.argv
     server = Server(socket.socket(fileno=int(listener)), sys.stdin.fileno())
     gc.disable()
-    for module in (*SHARED, *modules):
-        role = server.serve_all_files() if module == "--" else _served_after(module, server)
-        if role is not None:
-            break
-    else:
-        role = server.serve()
+    role = _served(server)
     gc.enable()
     if role is None:
         leave(0)
     role.take()
+
+
+def _served(server: Server) -> Role | None:
+    """Return None at the end; in a fork, what it is to be."""
+    for module in SHARED:
+        if role := _served_after(module, server):
+            return role
+    if role := server.serve_until_told():
+        return role
+    for module in server.modules:
+        if role := server.serve_all_files() if module == FILES else _served_after(module, server):
+            return role
+    return server.serve()
 
 
 def _served_after(module: str, server: Server) -> Role | None:

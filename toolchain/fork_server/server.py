@@ -18,7 +18,10 @@ from typing import NoReturn
 
 from .client import SIGNALLED, Request, mine
 
+FILES = "--"
+"""Stands between the modules that files wait for, and others."""
 _REQUEST_BYTES = 1 << 20
+_LINE_BYTES = 1 << 16
 _FILES = 253
 """So many descriptors fit into one message."""
 
@@ -79,13 +82,26 @@ class Server:
     def __init__(self, listener: socket.socket, owner: int) -> None:
         self._listener = listener
         self._owner: int | None = owner
+        self._said = b""
         self._forks: dict[int, tuple[int, socket.socket]] = {}
         """The client of each fork, by the fork's number, and a descriptor that tells when the fork has ended."""
         self._files_wait = True
         self._held: list[tuple[socket.socket, Role]] = []
         self._selector = selectors.DefaultSelector()
         self._selector.register(listener, selectors.EVENT_READ, self._accept)
-        self._selector.register(owner, selectors.EVENT_READ, self._lose_owner)
+        self._selector.register(owner, selectors.EVENT_READ, self._hear_owner)
+
+    @property
+    def modules(self) -> list[str]:
+        """What the owner wants imported, with `FILES` among it."""
+        return self._said.decode().split()
+
+    def serve_until_told(self) -> Role | None:
+        """Return when the owner has said its modules, or is gone; in a fork, what it is to be."""
+        while self._owner is not None and not self._said.endswith(b"\n"):
+            if role := _answered(self._selector.select()):
+                return role
+        return None
 
     def serve(self) -> Role | None:
         """Return None at the end; in a fork, what it is to be."""
@@ -151,8 +167,12 @@ class Server:
             other.close()
             role.close()
 
-    def _lose_owner(self) -> None:
-        if self._owner is not None:
+    def _hear_owner(self) -> None:
+        if self._owner is None:
+            return
+        heard = os.read(self._owner, _LINE_BYTES)
+        self._said += heard
+        if not heard:
             self._selector.unregister(self._owner)
             self._owner = None
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NoReturn
 
 import pytest
@@ -57,7 +58,7 @@ def factory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("FACTORY_STATE", str(state))
     monkeypatch.setattr(subprocess.Popen, "__init__", _no_process)
-    monkeypatch.setattr(cli.forks, "fork_server", lambda *_: nullcontext({}))
+    monkeypatch.setattr(cli.forks, "fork_server", lambda _: nullcontext(SimpleNamespace(serve=lambda *_: {})))
 
     def run(*arguments: str) -> Outcome:
         monkeypatch.setattr("sys.argv", ["factory", *arguments])

@@ -42,8 +42,8 @@ time.sleep(600)
 @pytest.fixture(scope="module")
 def server() -> Iterator[dict[str, str]]:
     """A server, and the environment of its clients."""
-    with fork_server(os.environ) as variable:
-        yield os.environ | variable
+    with fork_server(os.environ) as begun:
+        yield os.environ | begun.serve()
 
 
 def started(environment: dict[str, str], *arguments: str, **options: object) -> subprocess.Popen[str]:
@@ -180,8 +180,8 @@ def test_a_server_whose_owner_died_lasts_as_long_as_its_forks(tmp_path: Path) ->
     owner = (
         "import os, sys\n"
         "from toolchain.fork_server.owner import fork_server\n"
-        "with fork_server(os.environ) as variable:\n"
-        "    print(*variable.values(), flush=True)\n"
+        "with fork_server(os.environ) as begun:\n"
+        "    print(*begun.serve().values(), flush=True)\n"
         "    sys.stdin.read()\n"
     )
     with subprocess.Popen(
@@ -206,8 +206,9 @@ def test_a_server_whose_owner_died_lasts_as_long_as_its_forks(tmp_path: Path) ->
 
 def test_a_server_imports_what_it_is_told_to(tmp_path: Path) -> None:
     (tmp_path / "says.py").write_text("import sys; print('colorsys' in sys.modules)")
-    with fork_server(os.environ, ["colorsys", "there_is_no_such_module"]) as variable:
-        process = started(os.environ | variable, str(tmp_path / "says.py"), stdout=subprocess.PIPE)
+    with fork_server(os.environ) as begun:
+        environment = os.environ | begun.serve(["colorsys", "there_is_no_such_module"])
+        process = started(environment, str(tmp_path / "says.py"), stdout=subprocess.PIPE)
         assert process.communicate(timeout=SECONDS)[0] == "True\n"
 
 
@@ -227,8 +228,8 @@ def test_between_imports_modules_are_served_and_files_when_theirs_are_there(tmp_
     )
     (tmp_path / "says.py").write_text("import sys; print('slow' in sys.modules, 'later' in sys.modules, flush=True)")
     (tmp_path / "later.py").write_text(waits)
-    with fork_server(os.environ | {"PYTHONPATH": str(tmp_path)}, ["first", "second", "slow"], ["later"]) as variable:
-        environment = os.environ | variable
+    with fork_server(os.environ | {"PYTHONPATH": str(tmp_path)}) as begun:
+        environment = os.environ | begun.serve(["first", "second", "slow"], ["later"])
         until((tmp_path / "first.begun").exists)
         held = started(environment, str(tmp_path / "says.py"), stdout=subprocess.PIPE)
         until((tmp_path / "second.begun").exists)
@@ -253,9 +254,15 @@ def said(process: subprocess.Popen[str]) -> str:
 def test_nobody_waits_for_a_server_of_a_run_that_did_not_begin(tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text("import time; time.sleep(600)")
     begun = time.monotonic()
-    with pytest.raises(LookupError), fork_server(os.environ | {"PYTHONPATH": str(tmp_path)}, ["slow"]):
-        raise LookupError
+    with pytest.raises(LookupError):
+        broken_run(os.environ | {"PYTHONPATH": str(tmp_path)})
     assert time.monotonic() - begun < SECONDS
+
+
+def broken_run(environment: dict[str, str]) -> None:
+    with fork_server(environment) as server:
+        server.serve(["slow"])
+        raise LookupError
 
 
 def test_a_server_is_nobody_elses(server: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
