@@ -18,6 +18,7 @@ _IFUPDOWN: Final = "/etc/network"
 _OTHER_MANAGERS: Final = ("NetworkManager.service", "dhcpcd.service")
 _HAS_MAC: Final = '[ "$(cat "/sys/class/net/$1/address" 2>/dev/null)" = "$2" ]'
 _HAS_ADDRESS: Final = 'ip -4 -o address show dev "$1" | grep -Fq " inet $2/"'
+_STOP: Final = 'systemctl stop "$1" && ip -4 address flush dev "$2" scope global'
 _NO_OTHER_FILE: Final = """for file in /etc/systemd/network/*.network /run/systemd/network/*.network; do
   case $file in "$1"|"$2"|*'*'*) ;; *) grep -iqE "$3" "$file" && exit 1 ;; esac
 done; exit 0"""
@@ -86,11 +87,12 @@ def network(gateway: Gateway, segment: DeviceSegmentArgs) -> Role:
                     }
                 ),
             },
-            # Before systemd-networkd starts: an ending manager may take its address along.
+            # Before systemd-networkd starts: an ending manager may take its address along. One that leaves it would have
+            # the gateway reached by what no restart brings back: systemd-networkd does not always notice it.
             steps=_preconditions(gateway, segment)
             | {
                 f"stop-{unit.removesuffix('.service')}": StepArgs(
-                    run=("systemctl", "stop", unit),
+                    run=shell(_STOP, unit, lan.interface),
                     only_if=("systemctl", "is-active", "--quiet", unit),
                 )
                 for unit in _OTHER_MANAGERS
