@@ -145,6 +145,7 @@ class Daemon:
             self._runner.ready("etcd")
             await self._runner.spawn(self._cluster.controller_manager(self._tools["kube-controller-manager"]))
             await self._runner.spawn(self._cluster.scheduler(self._tools["kube-scheduler"]))
+            await objects.free_machines(api)
             await self._runner.spawn(self._cluster.machines(self._tools["kwok"]))
             await objects.heal_definitions(api)
             await objects.apply_all(api)

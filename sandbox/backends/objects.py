@@ -25,6 +25,7 @@ CRD_DIRECTORY = HERE / "crds"
 CLUSTER_OBJECTS = HERE / "objects" / "cluster.yaml"
 
 _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+_LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 _TIMEOUT_SECONDS = 15
 _CLUSTER_SCOPED = frozenset({"Namespace", "Node", "StorageClass", "CSIDriver", "CustomResourceDefinition"})
 Document = dict[str, Any]
@@ -71,6 +72,11 @@ async def heal_definitions(api: httpx.AsyncClient) -> None:
                 headers={"Content-Type": "application/merge-patch+json"},
             )
             answer.raise_for_status()
+
+
+async def free_machines(api: httpx.AsyncClient) -> None:
+    """Take the machines from a kwok that has ended: until its leases are over, another would leave their pods alone."""
+    (await api.delete(_LEASES)).raise_for_status()
 
 
 async def apply_all(api: httpx.AsyncClient) -> None:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import httpx
 import psycopg
 import pytest
 
@@ -28,6 +29,8 @@ from sandbox.processes import ProcessId, wait_gone, with_descendants
 from sandbox.record import BackendState, Record
 from sandbox.status import SandboxState
 from sandbox.supervisor import Sandbox
+from tests.engine.conftest import kube_client
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.engine
 
@@ -153,6 +156,23 @@ def test_data_ports_and_endpoints_survive_a_stop(state: Path, lines: list[str]) 
     after = box.start(lines.append)
     assert after == before
     assert query(after, "SELECT answer FROM kept") == [(42,)]
+
+
+def test_the_machines_work_at_once_after_a_restart(state: Path, lines: list[str], tmp_path: Path) -> None:
+    """Pods run and go within seconds; the leases of the kwok before would last 40."""
+    box = Sandbox(state)
+    with kube_client(Endpoints.load(state), tmp_path) as kube:
+        before = holders(kube)
+    assert len(before) == 1
+    box.stop(lines.append)
+    with kube_client(box.start(lines.append), tmp_path) as kube:
+        until(lambda: len(holders(kube)) == 1 and holders(kube) != before, 15)
+
+
+def holders(kube: httpx.Client) -> set[str]:
+    """Who moves the machines."""
+    leases = kube.get("/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases").raise_for_status().json()
+    return {lease["spec"]["holderIdentity"] for lease in leases["items"]}
 
 
 def test_a_crashed_backend_is_told_and_a_start_brings_it_back(state: Path, lines: list[str]) -> None:
