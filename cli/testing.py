@@ -26,6 +26,8 @@ from toolchain.debian_packages import (
 from toolchain.engine_home import VAULT_PLUGIN
 
 RESULTS = Path("docs", "test-results.md")
+_WHOLE = (0, 1)
+"""pytest's exit status after a run of every test; an interrupted one has another."""
 
 
 def run(arguments: Sequence[str], *, long: bool, report: Report) -> int:
@@ -58,7 +60,9 @@ def run(arguments: Sequence[str], *, long: bool, report: Report) -> int:
         )
         if arguments:
             report(f"{RESULTS} stays as it is: it is about runs of everything, without arguments")
-        elif outcome.is_file():
+        elif done.returncode not in _WHOLE:
+            report(f"{RESULTS} stays as it is: the run did not come to its end")
+        else:
             facts = {"date": _today().isoformat(), "seed": seed, **_machine()}
             (toolchain.ROOT / RESULTS).write_text(describe(outcome.read_text("utf-8"), facts), "utf-8")
             report(f"wrote {RESULTS}")

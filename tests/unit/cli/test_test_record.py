@@ -6,6 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+import toolchain
+from cli import testing
 from cli.test_record import describe
 
 OUTCOME = """<?xml version="1.0"?>
@@ -22,6 +26,32 @@ OUTCOME = """<?xml version="1.0"?>
   </testsuite>
 </testsuites>
 """
+
+
+@pytest.mark.parametrize(
+    ("status", "said"), [(0, "wrote"), (1, "wrote"), (2, "did not come to its end"), (3, "did not come to its end")]
+)
+def test_an_interrupted_run_leaves_the_record_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, said: str
+) -> None:
+    def pytest_run(command: list[str], **_options: object) -> subprocess.CompletedProcess[str]:
+        outcome = command[-1].removeprefix("--junitxml=")
+        Path(outcome).write_text(OUTCOME)
+        return subprocess.CompletedProcess(command, status)
+
+    for name in [name for name in vars(testing) if name.startswith("provide_")]:
+        monkeypatch.setattr(testing, name, lambda _report: None)
+    monkeypatch.setattr(toolchain, "ensure", lambda *_: {})
+    monkeypatch.setattr(toolchain, "ROOT", tmp_path)
+    monkeypatch.setattr(testing, "_machine", dict)
+    monkeypatch.setattr(subprocess, "run", pytest_run)
+    record = tmp_path / testing.RESULTS
+    record.parent.mkdir()
+    record.write_text("of the last whole run")
+    lines: list[str] = []
+    assert testing.run([], long=True, report=lines.append) == status
+    assert said in lines[-1]
+    assert (record.read_text() == "of the last whole run") is (said != "wrote")
 
 
 def test_a_record_has_counts_areas_reasons_and_failures() -> None:
