@@ -16,7 +16,7 @@ from ..model import DnsLabel, HostName, Model, Seconds, about
 from .args_base import DockerArgs, GoArgs, LogRotationArgs
 from .args_cloud import CloudArgs, RegistrationArgs
 from .args_containers import ContainerArgs, FrontendArgs, HostServiceArgs
-from .args_edge import AdguardArgs, Keeper, LocalCaArgs, NginxArgs, TraefikArgs
+from .args_edge import AdguardArgs, LocalCaArgs, NginxArgs, TraefikArgs
 from .args_network import DeviceSegmentArgs, LanArgs, MdnsArgs
 from .args_storage import StorageArgs
 from .args_values import PlainPath
@@ -202,7 +202,7 @@ class CM5GatewayArgs(Model):
                 yield f"lan.resolvers has the gateway's own address {resolver}: ask somebody else (CM5-198)"
 
     def _names(self) -> Iterator[str]:
-        if self.local_ca is not None and self.local_ca.keeper is Keeper.DEVICE and self.connection is not None:
+        if self.local_ca is not None and not self.local_ca.in_vault and self.connection is not None:
             # The authority's certificate is read by a command of another package.
             if self.connection.user is None:
                 yield "local_ca needs connection.user, for its certificate is read without the SSH configuration file"

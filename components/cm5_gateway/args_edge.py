@@ -115,6 +115,11 @@ class LocalCaArgs(Model):
         json_schema_extra=about("CM5-178", unit="days"),
     )
 
+    @property
+    def in_vault(self) -> bool:
+        """Whether Vault keeps the key, and not the device."""
+        return self.keeper is Keeper.VAULT
+
     @model_validator(mode="after")
     def _renewed_in_time(self) -> Self:
         if not self.renew_before_days < self.certificate_days < self.authority_days:

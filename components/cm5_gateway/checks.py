@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 
 from ..host.checks import HostCheck
 from .args_cloud import CloudArgs
-from .args_edge import Keeper
 from .gateway import Gateway
 from .render_edge import AUTHORITY_FILE, authority_directory, rewrites, site_certificate
 from .role import shell
@@ -202,7 +201,7 @@ def _lan(gateway: Gateway) -> Iterator[tuple[str, HostCheck]]:
         ),
     )
     if local_ca is not None:
-        on_device = local_ca.keeper is Keeper.DEVICE
+        on_device = not local_ca.in_vault
         renewal = f"systemctl status {gateway.product}-local-ca" if on_device else "run `./factory up`: it renews"
         half = str(local_ca.renew_before_days * _DAY // 2)
         yield (

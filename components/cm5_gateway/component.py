@@ -11,7 +11,6 @@ import pulumi
 from ..host import Credentials, HostFacts, HostState, HostStateArgs
 from ..options import child_options
 from .args import LOGIN_SECRETS, CM5GatewayArgs
-from .args_edge import Keeper
 from .checks import as_data, checklist, wan_checklist
 from .formats import digest
 from .gateway import Facts, Gateway, GatewayError
@@ -149,7 +148,7 @@ def _in_vault(
 ) -> "VaultAuthority | None":
     """Make the authority in Vault, if it is kept there."""
     args, host = gateway.args.local_ca, gateway.mdns_name
-    if args is None or host is None or args.keeper is not Keeper.VAULT:
+    if args is None or host is None or not args.in_vault:
         return None
     from .vault_ca import VaultAuthority  # noqa: PLC0415 - a gateway with an authority of its own needs no Vault
 

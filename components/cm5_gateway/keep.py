@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from .args_edge import Keeper
 from .gateway import Gateway
 from .render_edge import authority_directory, site_certificate
 
@@ -12,7 +11,7 @@ __all__ = ["described", "kept", "manifest"]
 def kept(gateway: Gateway) -> tuple[str, ...]:
     """List the paths: the authority, the store of public certificates, the data of the containers, the public name."""
     args, paths = gateway.args, set[str]()
-    if args.local_ca is not None and args.local_ca.keeper is Keeper.DEVICE:
+    if args.local_ca is not None and not args.local_ca.in_vault:
         paths |= {authority_directory(gateway), site_certificate(gateway)}
     if args.traefik.acme is not None:
         paths.add(f"{gateway.config_dir}/traefik/acme")

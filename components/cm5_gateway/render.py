@@ -1,6 +1,5 @@
 """All roles of a gateway, in an order in which none waits for a later one. Pure."""
 
-from .args_edge import Keeper
 from .gateway import Gateway
 from .render_base import common, docker, go, log_rotation, mdns
 from .render_containers import compose, container, host_service
@@ -31,7 +30,7 @@ def roles(gateway: Gateway) -> dict[str, Role]:
         found["mdns"] = mdns(gateway, gateway.mdns_name)
     found["docker"] = docker(gateway)
     if args.local_ca is not None and gateway.mdns_name is not None:
-        on_device = args.local_ca.keeper is Keeper.DEVICE
+        on_device = not args.local_ca.in_vault
         found["tls"] = local_ca(gateway, args.local_ca, gateway.mdns_name) if on_device else vault_certificate(gateway)
     configured = _containers(gateway)
     found |= {f"container-{name}": role for name, role in configured.items()}

@@ -87,8 +87,8 @@ def network(gateway: Gateway, segment: DeviceSegmentArgs) -> Role:
                     }
                 ),
             },
-            # Before systemd-networkd starts: an ending manager may take its address along. One that leaves it would have
-            # the gateway reached by what no restart brings back: systemd-networkd does not always notice it.
+            # Before systemd-networkd starts: an ending manager may take its address along. By one that it leaves, and
+            # systemd-networkd does not always notice, the gateway would be reached until its next restart.
             steps=_preconditions(gateway, segment)
             | {
                 f"stop-{unit.removesuffix('.service')}": StepArgs(

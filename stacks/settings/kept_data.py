@@ -6,14 +6,16 @@ What is protected in a stack's state and not named here has left the stack's fil
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from components.app_stack.app import App
 from components.app_stack.render_namespace import claims
-from components.cm5_gateway.args import CM5GatewayArgs
-from components.cm5_gateway.args_edge import Keeper
-from components.services.vault.args import VaultFoundationArgs
 
 from .schema import Settings
+
+if TYPE_CHECKING:
+    from components.cm5_gateway.args import CM5GatewayArgs
+    from components.services.vault.args import VaultFoundationArgs
 
 __all__ = ["kept_data"]
 
@@ -61,6 +63,6 @@ def _gateway(args: CM5GatewayArgs) -> Iterator[str]:
             yield f"{role}.data"
     if args.local_ca is not None:
         yield f"{role}.tls"
-        if args.local_ca.keeper is Keeper.VAULT:
+        if args.local_ca.in_vault:
             yield "vault:index/mount:Mount::cm5.authority.mount"
             yield "vault:pkiSecret/secretBackendRootCert:SecretBackendRootCert::cm5.authority.root"

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import cache
 from pathlib import Path as FilePath
 from typing import Any
 
-from pydantic import ValidationError, create_model
-
-from components.model import Model
+from pydantic import ValidationError
 
 from . import endpoints as embedded
 from .draft import Draft
@@ -18,7 +15,7 @@ from .explain import explain, field_at, problem_at
 from .guards import Fingerprints, strings
 from .problems import NAMESPACE, Path, Problem, SettingsError, did_you_mean, key_path, set_secret
 from .rules import check
-from .schema import ENCRYPTED_SECTIONS, Settings
+from .schema import ENCRYPTED_SECTIONS, Settings, alone
 from .starter import BLANK
 from .yaml_file import Encrypted, StackFile, read
 
@@ -117,7 +114,7 @@ def examine(
     problems += check(Draft(stack, plain, valid, production))
     if any(not problem.pending for problem in problems):
         return None, problems
-    # Not validated again: that would build the models of all sections.
+    # Not validated again: that would import and build the models of all sections.
     return _following_its_revision(Settings.model_construct(**valid)), problems
 
 
@@ -149,18 +146,10 @@ def _sections(raw: Mapping[str, Any], stack: StackFile, problems: list[Problem])
 
 def _validated(part: Mapping[str, Any], key: str, stack: StackFile, problems: list[Problem]) -> Any:  # noqa: ANN401 - any section
     try:
-        return getattr(_alone(key).model_validate(part), key)
+        return getattr(alone(key).model_validate(part), key)
     except ValidationError as error:
-        problems += explain(error, Settings, part, stack)
+        problems += explain(error, alone(key), part, stack)
         return None
-
-
-@cache
-def _alone(key: str) -> type[Model]:
-    """Return the model of one section: the models of those that a stack does not have are never built."""
-    declared = Settings.model_fields[key]
-    field: dict[str, Any] = {key: (declared.annotation, declared)}
-    return create_model("Settings", __base__=Model, **field)
 
 
 def _blanks_first(raw: Mapping[str, Any], stack: StackFile, problems: list[Problem]) -> list[Problem]:
@@ -180,7 +169,7 @@ def _filled_in(value: object) -> object:
 
 def _blank(stack: StackFile, path: Path) -> Problem:
     named = tuple(part for part in path if isinstance(part, str))
-    field = field_at(Settings, named)
+    field = field_at(alone(named[0]), named) if named[0] in Settings.model_fields else None
     fix = f"Write: {field.description}" if field and field.description else "Write the value"
     return problem_at(stack, path, "is still to be filled in", fix)
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from components.cm5_gateway import CM5GatewayArgs, Gateway, GatewayError
 from components.host.claims import conflicts
 from components.host.machine_args import LOGIN_SECRETS
 from components.host.remote_host import Sudo
-from components.traefik_gateway.args_gateway import TraefikGatewayArgs
-from components.traefik_gateway.args_notes import ProxmoxNotesArgs
 
 from .draft import Draft
 from .explain import split_advice
 from .needs import CM5_GATEWAY, PROXMOX, TRAEFIK_GATEWAY
 from .problems import Problem, did_you_mean
+
+if TYPE_CHECKING:
+    from components.cm5_gateway import CM5GatewayArgs
+    from components.traefik_gateway.args_gateway import TraefikGatewayArgs
+    from components.traefik_gateway.args_notes import ProxmoxNotesArgs
 
 __all__ = ["MACHINE_RULES"]
 
@@ -64,6 +66,8 @@ def _cm5_gateway(draft: Draft) -> Iterator[Problem]:
     args: CM5GatewayArgs | None = draft.valid.get(CM5_GATEWAY)
     if args is None:
         return
+    from components.cm5_gateway import Gateway, GatewayError  # noqa: PLC0415 - only if the section is present
+
     try:
         Gateway.of(args)
     except GatewayError as error:

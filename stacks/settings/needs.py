@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from components.app_stack.args import AppStackArgs
-from components.cm5_gateway import CM5GatewayArgs
-from components.cm5_gateway.args_edge import Keeper
-from components.longhorn.args import LonghornArgs
-from components.services.vault.args import VaultFoundationArgs
-from components.traefik_gateway.args_gateway import TraefikGatewayArgs
+if TYPE_CHECKING:
+    from components.app_stack.args import AppStackArgs
+    from components.cm5_gateway import CM5GatewayArgs
+    from components.longhorn.args import LonghornArgs
+    from components.services.vault.args import VaultFoundationArgs
+    from components.traefik_gateway.args_gateway import TraefikGatewayArgs
 
 __all__ = ["CM5_GATEWAY", "PROXMOX", "TRAEFIK_GATEWAY", "app_needs", "cm5_needs", "foundation_needs", "needs"]
 
@@ -57,7 +57,7 @@ def gateway_needs(valid: Mapping[str, Any]) -> dict[str, list[str]]:
 def cm5_needs(valid: Mapping[str, Any]) -> dict[str, list[str]]:
     """Which connections the home-automation gateway needs: Vault, where that keeps its authority."""
     args: CM5GatewayArgs | None = valid.get(CM5_GATEWAY)
-    in_vault = args is not None and args.local_ca is not None and args.local_ca.keeper is Keeper.VAULT
+    in_vault = args is not None and args.local_ca is not None and args.local_ca.in_vault
     return {CM5_GATEWAY: ["vault"]} if in_vault else {}
 
 

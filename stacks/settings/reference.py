@@ -14,7 +14,7 @@ from pydantic_core import PydanticUndefined
 
 from .connections import CREDENTIALS
 from .problems import NAMESPACE
-from .schema import ENCRYPTED_SECTIONS, Settings
+from .schema import ENCRYPTED_SECTIONS, Settings, complete
 
 __all__ = ["reference", "undescribed"]
 
@@ -78,7 +78,7 @@ aliases, tags, unquoted dates and numbers with a leading zero are refused, becau
 
 def reference() -> str:
     """Every key, section by section, as Markdown."""
-    parts = [_INTRODUCTION, "## Keys\n", _table(Settings), ""]
+    parts = [_INTRODUCTION, "## Keys\n", _table(complete()), ""]
     for name, field in Settings.model_fields.items():
         model = _model_in(field.annotation)
         if model is not None:
@@ -88,7 +88,7 @@ def reference() -> str:
 
 def undescribed() -> list[str]:
     """Find keys without a description or a source; a reference with holes is not one."""
-    models: list[type[BaseModel]] = [Settings]
+    models: list[type[BaseModel]] = [complete()]
     found: list[str] = []
     for model in models:
         for name, field in model.model_fields.items():

@@ -1,30 +1,48 @@
 """The typed configuration of one stack.
 
-Its sections are the components' own argument models, so nothing is said twice.
+Its sections are the components' own argument models, so nothing is said twice. A stack has few of them, so a model is
+imported when its section is looked at.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Iterable
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, create_model
 
-from components.app_stack.args import AppStackArgs
-from components.app_stack.platform import PlatformArgs
-from components.cm5_gateway.args import CM5GatewayArgs
-from components.host.machine_args import MachineArgs
-from components.longhorn.args import LonghornArgs
 from components.model import DnsLabel, Model, about
-from components.services.postgres.args import PostgresFoundationArgs
-from components.services.vault.args import VaultFoundationArgs
-from components.traefik_gateway.args_gateway import TraefikGatewayArgs
-from components.traefik_gateway.args_notes import ProxmoxNotesArgs
 
 from .connections import KubernetesConnection, PostgresConnection, VaultConnection
 from .guards import Environment, Fingerprints
 
-__all__ = ["ENCRYPTED_SECTIONS", "SandboxArgs", "Settings"]
+if TYPE_CHECKING:
+    from components.app_stack.args import AppStackArgs
+    from components.app_stack.platform import PlatformArgs
+    from components.cm5_gateway.args import CM5GatewayArgs
+    from components.host.machine_args import MachineArgs
+    from components.longhorn.args import LonghornArgs
+    from components.services.postgres.args import PostgresFoundationArgs
+    from components.services.vault.args import VaultFoundationArgs
+    from components.traefik_gateway.args_gateway import TraefikGatewayArgs
+    from components.traefik_gateway.args_notes import ProxmoxNotesArgs
 
+__all__ = ["ENCRYPTED_SECTIONS", "SandboxArgs", "Settings", "alone", "complete"]
+
+_ORIGINS: Final = {
+    "AppStackArgs": "components.app_stack.args",
+    "CM5GatewayArgs": "components.cm5_gateway.args",
+    "LonghornArgs": "components.longhorn.args",
+    "MachineArgs": "components.host.machine_args",
+    "PlatformArgs": "components.app_stack.platform",
+    "PostgresFoundationArgs": "components.services.postgres.args",
+    "ProxmoxNotesArgs": "components.traefik_gateway.args_notes",
+    "TraefikGatewayArgs": "components.traefik_gateway.args_gateway",
+    "VaultFoundationArgs": "components.services.vault.args",
+}
+"""The module of each model that `Settings` names."""
 ENCRYPTED_SECTIONS = ("secrets", "credentials", "editor_passwords", "host_secrets")
 """The only keys whose values stand encrypted in a stack file."""
 
@@ -62,7 +80,10 @@ class SandboxArgs(Model):
 
 
 class Settings(Model):
-    """One stack. An absent section builds nothing and needs no credential, plugin or import."""
+    """One stack. An absent section builds nothing and needs no credential, plugin or import.
+
+    `load` makes one, from what `alone` has validated. Only `complete` knows all of its fields' types.
+    """
 
     environment: Environment = Field(
         description="What this stack is. All behaviour keys on it, never on the stack's name; without it nothing runs.",
@@ -161,3 +182,23 @@ class Settings(Model):
     sandbox: SandboxArgs | None = Field(
         default=None, description="Required in a sandbox.", json_schema_extra=about("section 16.8")
     )
+
+
+@cache
+def alone(key: str) -> type[Model]:
+    """Return a model of one section alone, under its key."""
+    annotation = Settings.__annotations__[key]
+    fields: dict[str, Any] = {key: (annotation, Settings.model_fields[key])}
+    model = create_model(Settings.__name__, __base__=Model, **fields)
+    model.model_rebuild(_types_namespace=globals() | _models(name for name in _ORIGINS if name in annotation))
+    return model
+
+
+def complete() -> type[Settings]:
+    """Return `Settings` with the models of all sections, for what describes or validates them as a whole."""
+    Settings.model_rebuild(_types_namespace=_models(_ORIGINS))
+    return Settings
+
+
+def _models(names: Iterable[str]) -> dict[str, type[Model]]:
+    return {name: getattr(import_module(_ORIGINS[name]), name) for name in names}

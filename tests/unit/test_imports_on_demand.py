@@ -25,11 +25,16 @@ build(lambda: build_stack(site_of("sandbox", folder, **absent)), computed=comput
 """
 
 
-def imported(source: str) -> set[str]:
-    """The top-level packages that are loaded after a program, in a process of its own."""
+def modules(source: str) -> set[str]:
+    """What is loaded after a program, in a process of its own."""
     program = f"{source}\n{SAID}"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
-    return {name for name in json.loads(done.stdout.splitlines()[-1]) if "." not in name}
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def imported(source: str) -> set[str]:
+    """The top-level packages that are loaded after a program."""
+    return {name for name in modules(source) if "." not in name}
 
 
 def pulumi(source: str) -> set[str]:
@@ -49,6 +54,15 @@ def pulumi(source: str) -> set[str]:
 )
 def test_settings_and_arguments_need_no_sdk(source: str) -> None:
     assert pulumi(source) == set()
+
+
+def test_the_model_of_an_absent_section_is_not_imported() -> None:
+    validated = modules(
+        "from pathlib import Path; from stacks.settings import validate_files as validate\n"
+        "assert validate([Path('Pulumi.sandbox.yaml')]) == []"
+    )
+    assert {"components.app_stack.args", "components.host.machine_args"} <= validated
+    assert validated & {f"components.{name}" for name in ("cm5_gateway", "longhorn", "traefik_gateway")} == set()
 
 
 def test_a_component_needs_the_sdks_of_what_it_makes() -> None:
@@ -75,6 +89,7 @@ def test_an_absent_section_needs_no_sdk(absent: list[str], needed: set[str]) -> 
     ("source", "needed"),
     [
         # What `up` and `preview` import before the fork server begins with its own imports, and then beside it.
+        ("import cli.forks", set()),
         ("import cli.commands, cli.stack, cli.forks", set()),
         ("import cli.commands, cli.lifecycle, cli.adoption", {"components", "pydantic", "stacks"}),
         ("import toolchain.fork_server.client", set()),

@@ -18,7 +18,7 @@ from cli import reachability
 from cli.errors import CommandError
 from cli.reachability import Endpoint, endpoints, excused, refuse_unreachable, unreachable
 from cli.session import PluginSet, Session
-from stacks.settings.schema import Settings
+from stacks.settings.schema import Settings, complete
 from tests.support import dead_ends
 
 KEYS = {
@@ -47,7 +47,7 @@ def settings(tmp_path: Path) -> Callable[..., Settings]:
         }
         kubeconfig.write_text(yaml.safe_dump(config))
         outside = {"host": "https://cluster.example.test", "reviewer_namespace": "tools"}
-        return Settings.model_validate(
+        return complete().model_validate(
             {
                 "environment": "prod",
                 "kubernetes": {"kubeconfig": str(kubeconfig), "context": "site"},
@@ -115,7 +115,7 @@ def test_one_application_needs_what_it_uses(settings: Callable[..., Settings]) -
     app: dict[str, Any] = {"image": {"tag": "1"}}
     both = settings(1, 2, 3).model_dump() | {"vault_foundation": None, "postgres_foundation": None}
     both["apps"] = {"shop": app | {"mode": "application-only"}, "shop-office": app}
-    found = Settings.model_validate(both)
+    found = complete().model_validate(both)
     assert {one.section for one in endpoints(found, "apps")} == {*KEYS}
     assert {one.section for one in endpoints(found, "apps.shop-office")} == {*KEYS}
     assert "postgres" not in {one.section for one in endpoints(found, "apps.shop")}
@@ -139,7 +139,7 @@ def test_a_cluster_behind_a_proxy_or_without_a_kubeconfig_is_not_asked(settings:
 )
 def test_a_port_that_is_not_written_is_the_schemes(settings: Callable[..., Settings], url: str, place: str) -> None:
     elsewhere = settings(1, 2, 3).model_dump() | {"vault": {"address": url}}
-    (vault,) = (one for one in endpoints(Settings.model_validate(elsewhere)) if one.section == "vault")
+    (vault,) = (one for one in endpoints(complete().model_validate(elsewhere)) if one.section == "vault")
     assert str(vault) == place
 
 

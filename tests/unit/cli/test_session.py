@@ -94,7 +94,7 @@ def test_production_in_a_sandboxs_backend_is_refused_however_it_was_chosen(
     factory: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, by_login: bool
 ) -> None:
     """POL-10; another backend is allowed."""
-    settings = Settings(environment="prod")
+    settings = Settings.model_construct(environment="prod")
 
     def choose(url: str) -> Session:
         if by_login:

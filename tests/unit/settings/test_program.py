@@ -12,6 +12,7 @@ from stacks.providers import Providers
 from stacks.settings.access import operator_file
 from stacks.settings.addresses import addresses
 from stacks.settings.program import Site, from_pulumi
+from stacks.settings.schema import complete
 from stacks.settings.yaml_file import read
 from tests.support.mocks import Graph, build
 from tests.support.stacks import ENDPOINTS, ROOT, configure, site_of, write_endpoints, write_kubeconfig
@@ -58,6 +59,7 @@ def test_secrets_come_in_as_secret_outputs_of_exactly_the_declared_keys(tmp_path
 
 
 def test_no_secret_is_part_of_settings_or_of_any_repr(tmp_path: Path) -> None:
+    complete()
     site = attempt(SANDBOX, SECRETS, write_endpoints(tmp_path))
     assert site.settings.secrets == {"webapp": frozenset({"SESSION_KEY"})}
     text = repr(site.settings) + repr(site.access) + site.settings.model_dump_json()
