@@ -116,7 +116,7 @@ def outputs(
 
 @app.command()
 def status(stack: StackOption = None, as_json: JsonOption = False) -> None:
-    """Show the stack, its engine and plugins, and the embedded backends."""
+    """Show the stack, its engine, and whether the embedded backends run."""
     from cli import stack as stacks
     from cli.status import show
 

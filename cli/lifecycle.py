@@ -28,7 +28,7 @@ from cli.stack import Stack
 from cli.state_edit import Record, State
 from cli.vault_client import VaultClient
 from stacks.settings.schema import Settings
-from stacks.settings.sections import targets
+from stacks.settings.sections import SECTIONS, targets
 
 _STDERR = 2
 _REFRESHED = ("--refresh", "--run-program")
@@ -176,6 +176,7 @@ def prepare(stack: Stack, report: Report, forwarded: Sequence[str] = (), *, only
 
     Raises InputError, CommandError, ToolError, SandboxError.
     """
+    _refuse_undeclared(stack, only)
     session, settings = _opened(stack, report, only, forwarded)
     _usable(session)
     return Ready(session, settings)
@@ -196,6 +197,8 @@ def changing(
     `adopted` are records of what the run takes over, when it begins. Raises InputError, CommandError, ToolError,
     SandboxError; then nothing was changed.
     """
+    if creating:
+        _refuse_undeclared(stack, only)
     session, settings = _opened(stack, report, only, forwarded)
     with alone(stack.name):
         healing.clear_dead_run(session, report)
@@ -211,6 +214,16 @@ def changing(
         if pending:
             state_edit.store(session, healed)
         yield Ready(session, settings, edited, adopting=bool(adopted))
+
+
+def _refuse_undeclared(stack: Stack, only: str | None) -> None:
+    """Raise InputError for a section that the stack's file does not have: there is nothing to plan or to bring up."""
+    section = (only or "").partition(".")[0]
+    if section in SECTIONS and not stack.declares(section):
+        raise InputError(
+            f"stack {stack.name!r} has no section {section}: `factory:{section}` is not in {stack.file.name}; choose "
+            "another stack with --stack, or declare it (`./factory destroy --only` removes what is left of one)"
+        )
 
 
 def _opened(stack: Stack, report: Report, only: str | None, forwarded: Sequence[str]) -> tuple[Session, Settings]:

@@ -74,8 +74,8 @@ def _chosen_backend(stack: Stack) -> str:
     if url := stack.backend:
         return url
     raise InputError(
-        f"nothing says where the state of stack {stack.name!r} is: run `pulumi login URL`, or set {BACKEND_VARIABLE}; "
-        "docs/state-and-secrets.md has examples"
+        f"nothing says where the state of stack {stack.name!r} is: set {BACKEND_VARIABLE}=URL, or run "
+        "`pulumi login URL`; docs/state-and-secrets.md has examples"
     )
 
 

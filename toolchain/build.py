@@ -1,5 +1,6 @@
 """Building a tool from the Go module registry."""
 
+import contextlib
 import os
 import re
 import shlex
@@ -7,8 +8,11 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 from toolchain.catalogue import Build, Spec, go_platform
 from toolchain.errors import ToolError
@@ -97,7 +101,8 @@ class Builder:
                 )  # fmt: skip
             except OSError as error:
                 raise ToolError(f"{doing} failed: {command[0]} cannot be started: {error.strerror}") from error
-            status = _wait(process, progress)
+            with _ended_by_exceptions():
+                status = _wait(process, progress)
         if status:
             last = "".join(f"  {line}" for line in _tail(log))
             raise ToolError(
@@ -110,6 +115,25 @@ class Builder:
 def has_caches(workshop: Path) -> bool:
     """Tell whether an earlier build left its caches."""
     return (workshop / "compiled").exists()
+
+
+@contextlib.contextmanager
+def _ended_by_exceptions() -> Iterator[None]:
+    """Have a request to end, or a closed terminal, be an exception as Ctrl-C is: what was started ends first."""
+    numbers = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_DFL]
+    if threading.current_thread() is not threading.main_thread():
+        numbers = []  # only there is it to be changed
+    for number in numbers:
+        signal.signal(number, _end)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _end(number: int, _frame: object) -> NoReturn:
+    sys.exit(128 + number)
 
 
 def _wait(process: subprocess.Popen[bytes], progress: Progress) -> int:

@@ -16,7 +16,7 @@ import yaml
 
 from .connections import CREDENTIALS, KubernetesConnection, PostgresConnection, VaultConnection
 from .endpoints import Endpoints, certificate_file
-from .problems import Problem, SettingsError, key_path
+from .problems import Problem, SettingsError, key_path, set_secret
 from .schema import Settings
 
 __all__ = ["Access", "KubernetesAccess", "PostgresAccess", "VaultAccess", "access", "operator_file", "select_context"]
@@ -175,8 +175,8 @@ def _credential(section: str, credentials: Mapping[str, str]) -> str:
     if value := credentials.get(key):
         return value
     rule = f"is not set; `{section}` needs {what}"
-    fix = f"Run `pulumi config set --secret --path credentials.{key}`"
-    raise SettingsError([Problem("", key_path(("credentials", key)), rule, fix)])
+    path = ("credentials", key)
+    raise SettingsError([Problem("", key_path(path), rule, f"Run {set_secret('STACK', path)}")])
 
 
 def _absent(section: str) -> Problem:

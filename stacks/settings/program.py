@@ -18,7 +18,7 @@ from .addresses import addresses
 from .endpoints import read_endpoints
 from .load import load, production_fingerprints
 from .needs import needs
-from .problems import NAMESPACE, Problem, SettingsError, key_path
+from .problems import NAMESPACE, Problem, SettingsError, key_path, set_secret
 from .schema import ENCRYPTED_SECTIONS, Settings
 from .yaml_file import Encrypted
 
@@ -150,5 +150,5 @@ def _empty(value: object, path: tuple[str, ...]) -> Iterable[Problem]:
         for key, inner in value.items():
             yield from _empty(inner, (*path, key))
     elif not isinstance(value, str) or not value:
-        fix = f"Run `pulumi config set --secret --path '{'.'.join(path)}'`"
+        fix = f"Run {set_secret(pulumi.get_stack(), path)}"
         yield Problem("", key_path(path), "missing secret: it is empty or no text", fix)

@@ -49,8 +49,8 @@ would be ignored.
 {_ENCRYPTED} are the only keys with encrypted values. Set one with
 
 ```sh
-pulumi config set --secret --path secrets.webapp.API_KEY
-pulumi config set --secret --path credentials.vault_token
+./factory pulumi STACK -- config set --secret --path secrets.webapp.API_KEY
+./factory pulumi STACK -- config set --secret --path credentials.vault_token
 ```
 
 Credentials are {_CREDENTIALS}.

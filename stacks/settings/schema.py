@@ -46,6 +46,8 @@ _ORIGINS: Final = {
 ENCRYPTED_SECTIONS = ("secrets", "credentials", "editor_passwords", "host_secrets")
 """The only keys whose values stand encrypted in a stack file."""
 
+_SET: Final = "`./factory pulumi STACK -- config set --secret --path"
+
 BackendUrl = Annotated[str, StringConstraints(pattern=r"^(gs|s3|azblob|file|https)://\S+$")]
 
 
@@ -148,21 +150,21 @@ class Settings(Model):
     secrets: dict[str, frozenset[str]] = Field(
         default={},
         description="Encrypted values of `<app>/config`, by application and key: exactly its `vault.config_keys`. "
-        "Set one with `pulumi config set --secret --path secrets.APP.KEY`.",
+        f"Set one with {_SET} secrets.APP.KEY`.",
         json_schema_extra=about("VAULT-24, VAULT-75"),
     )
     credentials: frozenset[str] = Field(
         default=frozenset(),
         description="Encrypted credentials of the connections: `vault_token`, `postgres_password`, `proxmox_token`, "
         "`proxmox_reader_token`, `longhorn_backup_key_id`, `longhorn_backup_key`. Set one with "
-        "`pulumi config set --secret --path credentials.NAME`.",
+        f"{_SET} credentials.NAME`.",
         json_schema_extra=about("POL-33"),
     )
     editor_passwords: frozenset[str] = Field(
         default=frozenset(),
         description="Encrypted passwords of editor roles that existed before this program, by application; they are "
-        "never changed. Otherwise one is generated. Set one with `pulumi config set --secret --path "
-        "editor_passwords.APP`.",
+        "never changed. Otherwise one is generated. Set one with "
+        f"{_SET} editor_passwords.APP`.",
         json_schema_extra=about("PG-10, PG-33"),
     )
     host_secrets: dict[str, frozenset[str]] = Field(
@@ -171,7 +173,7 @@ class Settings(Model):
         "`passphrase` open it, the others are named in its `contents`. The home-automation gateway's "
         "stand below `cm5_gateway`, under the names that its section uses; `traefik_gateway` opens the other gateway, "
         "`proxmox` all guests. Set one with "
-        "`pulumi config set --secret --path host_secrets.HOST.NAME`.",
+        f"{_SET} host_secrets.HOST.NAME`.",
         json_schema_extra=about("section 3"),
     )
     fingerprints: Fingerprints = Field(

@@ -115,6 +115,17 @@ def test_an_unknown_section_is_refused_before_anything_starts(factory: CommandLi
     assert "webapp" in outcome.err
 
 
+@pytest.mark.parametrize("command", ["up", "preview"])
+def test_a_section_that_the_stack_does_not_have_is_refused_before_anything_starts(
+    factory: CommandLine, command: str
+) -> None:
+    shutil.copy(ROOT / "Pulumi.sandbox.yaml", factory.root)
+    outcome = factory(command, "--only", "cm5_gateway")
+    assert outcome.status == 2
+    assert "stack 'sandbox' has no section cm5_gateway" in outcome.err
+    assert "Pulumi.sandbox.yaml" in outcome.err
+
+
 def test_a_name_that_is_not_ascii_is_shown_as_it_was_typed(factory: CommandLine) -> None:
     shutil.copy(ROOT / "Pulumi.sandbox.yaml", factory.root)
     shutil.copy(ROOT / "Pulumi.lab.yaml", factory.root)
