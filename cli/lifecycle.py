@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
-from cli import database_logins, engine, healing, plugin_set, state_copies, state_edit
+from cli import database_logins, engine, healing, last_backups, plugin_set, state_copies, state_edit
 from cli.configuration import refused, settings_of
 from cli.confirmation import confirmed
 from cli.errors import CommandError, InputError
@@ -75,14 +75,16 @@ class Ready:
             yield session
 
     def begin(self, removed: Sequence[str], forwarded: Sequence[str], report: Report) -> None:
-        """Do what the engine cannot, now that the run is agreed to: take objects over, end what is lent of databases.
+        """Do what the engine cannot, now that the run is agreed to.
 
-        `removed` are the URN patterns of what goes.
+        Take objects over, end what is lent of databases that go, and back those up that are decommissioned. `removed`
+        are the URN patterns of what goes. Raises CommandError; then nothing is removed.
         """
         if self.adopting:
             state_edit.store(self.session, self.state)
         open_vault = cache(lambda: VaultClient.of(self.session, self.settings))
         database_logins.end(self.resources, removed, forwarded, open_vault, report)
+        last_backups.take(self.session, self.resources, removed, forwarded, report)
 
 
 def up(
@@ -101,7 +103,8 @@ def up(
         refuse_leaving(ready.resources, stack.name, ready.settings, forwarded, only=only)
         arguments = [*ready.arguments(only, forwarded), *policy_arguments(ready.session, ready.settings)]
         apply = ["up", "--yes", "--skip-preview", *_REFRESHED, *arguments]
-        removed = database_logins.leaving(ready.resources, stack.name, ready.settings.apps) if only is None else []
+        leaving = only in {None, "apps"}
+        removed = database_logins.leaving(ready.resources, stack.name, ready.settings.apps) if leaving else []
         if stack.sandbox:
             ready.begin(removed, forwarded, report)
             return _run(ready.session, apply, forked, report)

@@ -54,6 +54,8 @@ def test_data_goes_only_after_its_backups(
     found = shown.text("output", failed.stdout + failed.stderr + done.stdout + done.stderr)
     assert found + shown.text("state", site.project.state_file(KEEPER).read_bytes()) == []
 
+    with connect(site.endpoints, KEPT, short_lived_login(workload(site.endpoints, KEPT), KEPT)) as connection:
+        connection.execute("INSERT INTO books VALUES ('written between the steps')")
     document = site.project.configuration(KEEPER)
     document["config"] |= {"factory:apps": {}, "factory:secrets": {}}
     site.project.configure(KEEPER, document)
@@ -68,7 +70,10 @@ def test_data_goes_only_after_its_backups(
     assert left == []
     assert root.request("GET", f"kvv2/data/{KEPT}/config").status_code == httpx.codes.NOT_FOUND
     assert cluster.get(f"/api/v1/namespaces/{KEPT}").status_code == httpx.codes.NOT_FOUND
-    assert sorted(backups.iterdir()) == [dump, copy]
+    (last,) = set(backups.iterdir()) - {dump, copy}
+    assert last.stat().st_mode & 0o777 == 0o600
+    rows = subprocess.run([programs / "pg_restore", "--file=-", last], capture_output=True, text=True, check=True)
+    assert "kept for good\nwritten between the steps\n" in rows.stdout
 
 
 def decommission(site: Site, backup: Mapping[str, str]) -> None:
