@@ -20,10 +20,10 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
-from pydantic import BaseModel, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from cli import engine, lifecycle, state_edit
 from cli.deterministic_ids import deterministic_id, place_of
@@ -63,12 +63,30 @@ class Comparison:
     details: tuple[str, ...] = ()
 
 
+class _Needs(BaseModel):
+    """What is relied on of a record; the rest is the engine's."""
+
+    model_config = ConfigDict(strict=True)
+
+    urn: str
+    type: str
+    parent: str = ""
+    provider: str = ""
+    dependencies: list[str] | None = None
+    property_dependencies: dict[str, list[str] | None] | None = Field(default=None, alias="propertyDependencies")
+
+
+def _usable(record: Record) -> Record:
+    _Needs.model_validate(record)
+    return record
+
+
 class _ImportFile(BaseModel):
     """What an adoption takes over: records of the state, made for one section of one stack."""
 
     stack: str
     section: str
-    resources: list[Record]
+    resources: list[Annotated[Record, AfterValidator(_usable)]]
 
 
 def adopt(stack: Stack, section: str, file: Path, *, as_json: bool, report: Report) -> int:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 
+from cli import processes
 from cli.errors import InputError
 from toolchain.paths import ROOT
 
@@ -19,4 +19,4 @@ def run(name: str, *, quick: bool, as_json: bool) -> int:
     options = [*(["--quick"] if quick else []), *(["--json"] if as_json else [])]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "bench", name, *options]
-    return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+    return processes.run(command, cwd=ROOT, env=environment)

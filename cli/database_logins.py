@@ -21,7 +21,10 @@ _SECONDS = 60
 
 
 def leaving(resources: Iterable[dict[str, Any]], stack: str, declared: Iterable[str]) -> list[str]:
-    """Return URN patterns of the applications that the state has and the configuration has not."""
+    """Return URN patterns of the applications that have a database in the state and, in the configuration, none.
+
+    `declared` are those that have one there.
+    """
     gone = {_role_name(resource) for resource in resources if resource["type"] == _ROLE} - set(declared)
     return [pattern for name in sorted(gone) for pattern in targets(f"apps.{name}", stack, [name])]
 

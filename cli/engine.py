@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Sequence
 from typing import Any
 
+from cli import processes
 from cli.errors import CommandError, InputError
 from cli.session import Session
 from toolchain.paths import ROOT
@@ -19,17 +20,9 @@ def run(
     extra_environment: dict[str, str] | None = None,
     output: int | None = None,
 ) -> int:
-    """Run `pulumi` on the terminal of this process and return its exit status; `output` is a file for what it prints.
-
-    Ctrl-C reaches the engine directly, since it is in the same foreground group; this process only waits for it.
-    """
+    """Run `pulumi` on the terminal and return its exit status; `output` is a file for what it prints."""
     environment = session.environment | (extra_environment or {})
-    process = subprocess.Popen([session.home.pulumi, *arguments], cwd=ROOT, env=environment, stdout=output)
-    while True:
-        try:
-            return process.wait()
-        except KeyboardInterrupt:
-            continue
+    return processes.run([session.home.pulumi, *arguments], cwd=ROOT, env=environment, stdout=output)
 
 
 def capture(session: Session, arguments: Sequence[str], *, given: str = "") -> str:

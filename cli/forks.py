@@ -56,14 +56,18 @@ def new_mark() -> str:
 
 
 class _Begun:
-    """A server that is still to be told which stack it is for; none if the engine brings a language host of its own."""
+    """A server that is still to be told which stack it is for.
+
+    None if the engine brings a language host of its own, or the system cannot have one.
+    """
 
     def __init__(self) -> None:
         self.mark = new_mark()
         self.end = ExitStack()
         self._server: ForkServer | None = None
         if engine_home.own_host():
-            self._server = self.end.enter_context(fork_server(os.environ | {RUN_VARIABLE: self.mark}))
+            with suppress(OSError):  # without one, the run's processes are processes of their own
+                self._server = self.end.enter_context(fork_server(os.environ | {RUN_VARIABLE: self.mark}))
 
     def serve(self, stack: Stack) -> dict[str, str]:
         """Return the variables by which the run's processes find the server."""
@@ -83,7 +87,7 @@ _early: Final[list[_Begun]] = []
 def early() -> Iterator[None]:
     """Start the server of the first run in this block at once, before it is known which stack that is about."""
     with ExitStack() as end:
-        with suppress(ToolError, OSError):  # whoever needs what is missing says so
+        with suppress(ToolError):  # whoever needs what is missing says so
             _early.append(_Begun())
             end.callback(_early.clear)
             end.enter_context(_early[0].end)

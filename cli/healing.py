@@ -32,6 +32,9 @@ from sandbox.processes import ProcessId
 
 _CHANGES = ".changes"
 _PLAN = "plan"
+_ENGINE = "pulumi"
+_STATE_FILES = ("json*", "pulumi-tags*")
+"""What the engine keeps of a stack, behind the stack's name and a dot; another stack's name may begin with both."""
 _ROOM = 1 << 20
 """Bytes. A disk with less is as good as full: the engine writes a state three times, with its copies."""
 _IN_TWO_STEPS = "vault:jwt/authBackend:AuthBackend"
@@ -96,8 +99,9 @@ def clear_dead_run(session: Session, report: Report) -> None:
     (runs(stack) / _PLAN).unlink(missing_ok=True)
     if backend := file_backend(session):
         _clear_locks(_locks(backend, stack), stack, report)
-        for cut_off in _states(backend).glob(f"{stack}.*.tmp"):
-            cut_off.unlink(missing_ok=True)
+        for kind in _STATE_FILES:
+            for cut_off in _states(backend).glob(f"{stack}.{kind}.tmp"):
+                cut_off.unlink(missing_ok=True)
         _restore(_states(backend) / f"{stack}.json", report)
     # The engine itself guards locks in a shared backend; only a person can know whether their run is dead.
 
@@ -110,7 +114,7 @@ def mend_state_files(session: Session) -> None:
     backend = file_backend(session)
     if backend is None:
         return
-    notes = _states(backend).glob(f"{session.stack.name}.*.attrs")
+    notes = [note for kind in _STATE_FILES for note in _states(backend).glob(f"{session.stack.name}.{kind}.attrs")]
     for note in (backend / ".pulumi" / "meta.yaml.attrs", *notes):
         if _json(note) is None:
             note.unlink(missing_ok=True)
@@ -258,8 +262,8 @@ def _holds(holder: dict[str, Any]) -> bool:
     if not processes.alive(pid):
         return False
     started = processes.started_at(pid)
-    # A process that started after the lock was written only reuses the number.
-    return started is None or started <= locked + 1
+    # A process that started after the lock was written only reuses the number; but a clock may have been set meanwhile.
+    return started is None or started <= locked + 1 or processes.name_of(pid) == _ENGINE
 
 
 def resolve(pending: Iterable[dict[str, Any]], open_vault: Callable[[], VaultClient], report: Report) -> list[Record]:

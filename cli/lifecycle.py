@@ -104,7 +104,8 @@ def up(
         arguments = [*ready.arguments(only, forwarded), *policy_arguments(ready.session, ready.settings)]
         apply = ["up", "--yes", "--skip-preview", *_REFRESHED, *arguments]
         leaving = only in {None, "apps"}
-        removed = database_logins.leaving(ready.resources, stack.name, ready.settings.apps) if leaving else []
+        kept = [name for name, app in ready.settings.apps.items() if app.has_database]
+        removed = database_logins.leaving(ready.resources, stack.name, kept) if leaving else []
         if stack.sandbox:
             ready.begin(removed, forwarded, report)
             return _run(ready.session, apply, forked, report)

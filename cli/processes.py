@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from sandbox.processes import ProcessId, wait_gone
 
@@ -21,6 +24,27 @@ def started_at(pid: int) -> float | None:
     """Return when the process started, in seconds since the epoch; None when it is gone or the system does not tell."""
     process = ProcessId.of(pid) if _PROC.is_dir() else None
     return time.time() - process.uptime() if process else None
+
+
+def name_of(pid: int) -> str | None:
+    """Return the name of a process's program, of which the system keeps 15 characters; None if it does not tell."""
+    try:
+        return (_PROC / str(pid) / "comm").read_text("utf-8").rstrip("\n")
+    except OSError:
+        return None
+
+
+def run(command: Sequence[str | Path], **options: Any) -> int:  # noqa: ANN401 - those of Popen
+    """Run a command on the terminal of this process and return its exit status.
+
+    Ctrl-C reaches it directly, since it is in the same foreground group; this process only waits for its end.
+    """
+    process = subprocess.Popen(command, **options)
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            continue
 
 
 def alive(pid: int) -> bool:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import toolchain
+from cli import processes
 from cli.session import Report
 from cli.test_record import describe
 from sandbox.supervisor import TOOLS as BACKEND_TOOLS
@@ -49,24 +50,20 @@ def run(arguments: Sequence[str], *, long: bool, report: Report) -> int:
     # The tests' own order puts the slow ones first; a person's own `-n` wins.
     command = [sys.executable, "-m", "pytest", f"--numprocesses={_workers()}", "--no-loadscope-reorder", *arguments]
     if not long:
-        return subprocess.run(command, cwd=toolchain.ROOT, env=environment, check=False).returncode
+        return processes.run(command, cwd=toolchain.ROOT, env=environment)
     with tempfile.TemporaryDirectory(prefix="factory-tests-") as folder:
         outcome = Path(folder, "outcome.xml")
-        done = subprocess.run(
-            [*command, f"--junitxml={outcome}"],
-            cwd=toolchain.ROOT,
-            env=environment | {"FACTORY_LONG": "1"},
-            check=False,
-        )
+        command = [*command, f"--junitxml={outcome}"]
+        status = processes.run(command, cwd=toolchain.ROOT, env=environment | {"FACTORY_LONG": "1"})
         if arguments:
             report(f"{RESULTS} stays as it is: it is about runs of everything, without arguments")
-        elif done.returncode not in _WHOLE:
+        elif status not in _WHOLE:
             report(f"{RESULTS} stays as it is: the run did not come to its end")
         else:
             facts = {"date": _today().isoformat(), "seed": seed, **_machine()}
             (toolchain.ROOT / RESULTS).write_text(describe(outcome.read_text("utf-8"), facts), "utf-8")
             report(f"wrote {RESULTS}")
-    return done.returncode
+    return status
 
 
 def _workers() -> int:

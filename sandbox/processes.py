@@ -50,7 +50,8 @@ class ProcessId(BaseModel):
 
     def uptime(self) -> float:
         """Return for how many seconds it has run."""
-        now = float((_PROC / "uptime").read_text().split()[0])
+        # Not /proc/uptime: in some containers that is the container's, while a start always counts from the machine's.
+        now = time.clock_gettime(time.CLOCK_BOOTTIME)
         return max(0.0, now - self.started_ticks / os.sysconf("SC_CLK_TCK"))
 
 

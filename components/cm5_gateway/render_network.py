@@ -71,7 +71,11 @@ def network(gateway: Gateway, segment: DeviceSegmentArgs) -> Role:
                 networkd: UnitArgs(
                     enabled=True,
                     running=True,
-                    restart_on=tuple(f"files:{path}" for path in files if path.endswith(".network")),
+                    # A manager that somebody has started again goes, and takes the address along that is this one's.
+                    restart_on=(
+                        *(f"files:{path}" for path in files if path.endswith(".network")),
+                        *(f"steps:{_stop(unit)}" for unit in _OTHER_MANAGERS),
+                    ),
                 ),
                 # Nothing on the machine waits for the segment's cable.
                 "systemd-networkd-wait-online.service": UnitArgs(
@@ -91,7 +95,7 @@ def network(gateway: Gateway, segment: DeviceSegmentArgs) -> Role:
             # systemd-networkd does not always notice, the gateway would be reached until its next restart.
             steps=_preconditions(gateway, segment)
             | {
-                f"stop-{unit.removesuffix('.service')}": StepArgs(
+                _stop(unit): StepArgs(
                     run=shell(_STOP, unit, lan.interface),
                     only_if=("systemctl", "is-active", "--quiet", unit),
                 )
@@ -107,6 +111,10 @@ def network(gateway: Gateway, segment: DeviceSegmentArgs) -> Role:
             ),
         )
     )
+
+
+def _stop(unit: str) -> str:
+    return f"stop-{unit.removesuffix('.service')}"
 
 
 def _preconditions(gateway: Gateway, segment: DeviceSegmentArgs) -> dict[str, StepArgs]:

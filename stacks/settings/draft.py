@@ -55,6 +55,11 @@ class Draft:
         """The platform, if it is valid."""
         return self.valid.get("platform")
 
+    def declared(self, section: str) -> Mapping[str, Any]:
+        """Return what is written below a section, valid or not; nothing if it is no mapping: that is told elsewhere."""
+        written = self.raw.get(section)
+        return written if isinstance(written, Mapping) else {}
+
     def problem(self, path: Path, rule: str, fix: str, value: object = None) -> Problem:
         """Make a problem with its place in the file."""
         return problem_at(self.source, path, rule, fix, value=value)

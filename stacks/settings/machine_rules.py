@@ -24,7 +24,7 @@ __all__ = ["MACHINE_RULES"]
 
 def _hosts(draft: Draft) -> Iterator[Problem]:
     declared: Mapping[str, frozenset[str]] = draft.valid.get("host_secrets", {})
-    known = draft.raw.get("hosts") or {}
+    known = draft.declared("hosts")
     for name in declared:
         if name not in known and not (name in {CM5_GATEWAY, TRAEFIK_GATEWAY, PROXMOX} and name in draft.raw):
             yield draft.problem(("host_secrets", name), "no such host", did_you_mean(name, known))

@@ -175,7 +175,7 @@ def _clients(draft: Draft) -> Iterator[Problem]:
 
 def _secrets(draft: Draft) -> Iterator[Problem]:
     declared: Mapping[str, frozenset[str]] = draft.valid.get("secrets", {})
-    known = draft.raw.get("apps") or {}
+    known = draft.declared("apps")
     for name in declared:
         if name not in known:
             yield draft.problem(("secrets", name), "no such application", did_you_mean(name, known))
@@ -189,7 +189,7 @@ def _secrets(draft: Draft) -> Iterator[Problem]:
 
 
 def _editor_passwords(draft: Draft) -> Iterator[Problem]:
-    known = draft.raw.get("apps") or {}
+    known = draft.declared("apps")
     given: frozenset[str] = draft.valid.get("editor_passwords", frozenset())
     for name in sorted(given):
         where = ("editor_passwords", name)

@@ -24,7 +24,10 @@ SHARED = (
 def main() -> None:
     """Import and serve; in a fork, become what is asked for."""
     _, listener = sys.argv
-    server = Server(socket.socket(fileno=int(listener)), sys.stdin.fileno())
+    try:
+        server = Server(socket.socket(fileno=int(listener)), sys.stdin.fileno())
+    except OSError:
+        return  # nobody listens, so each client becomes a process of its own
     gc.disable()
     role = _served(server)
     gc.enable()

@@ -21,6 +21,7 @@ _KILLED = SIGNALLED + _signal.SIGKILL
 _POLL_SECONDS = 0.5
 _PATIENCE = 20
 """So many polls a fork whose engine is dead may take to end by itself."""
+_LAST_STREAM = 2
 _NUMBER_BYTES = 4
 """Of a C ``int``, in what the kernel is given and gives."""
 
@@ -103,6 +104,11 @@ def _connect(name: str) -> _socket.socket | None:
         connection.connect(f"\0{name}")
         if mine(connection):
             connection.sendmsg([request.encode()], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, numbers)])
+            for number in files:
+                if number > _LAST_STREAM:
+                    os.close(
+                        number
+                    )  # a file of secrets could be read through this process for as long as it stands here
             return connection
     except OSError:
         pass

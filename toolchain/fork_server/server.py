@@ -87,6 +87,7 @@ class Server:
         """The client of each fork, by the fork's number, and a descriptor that tells when the fork has ended."""
         self._files_wait = True
         self._held: list[tuple[socket.socket, Role]] = []
+        os.close(os.pidfd_open(os.getpid()))  # a system that cannot tell when a fork ends is found before there is one
         self._selector = selectors.DefaultSelector()
         self._selector.register(listener, selectors.EVENT_READ, self._accept)
         self._selector.register(owner, selectors.EVENT_READ, self._hear_owner)

@@ -81,6 +81,16 @@ def test_a_server_that_no_run_takes_is_ended(started: list[Seen]) -> None:
         assert started[2][0] == forked.mark, "a server that has ended is not taken"
 
 
+def test_a_system_without_such_sockets_does_without(started: list[Seen], monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_environment: Mapping[str, str]) -> Told:
+        raise OSError(93, "Protocol not supported")
+
+    monkeypatch.setattr(forks, "fork_server", refused)
+    with forks.early(), forks.forks(stack()) as forked:
+        assert forked.variables == {}
+    assert started == []
+
+
 def test_what_is_missing_is_left_to_the_run(started: list[Seen], monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown() -> bool:
         raise ToolError("FACTORY_TOOLS=no: unknown value")

@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,6 +23,7 @@ from cli.forks import RUN_VARIABLE, new_mark
 from cli.session import Session
 from cli.stack import Stack
 from sandbox.processes import ProcessId
+from tests.support.waiting import until
 from toolchain.engine_home import EngineHome, PluginSet
 
 STACK = "home"
@@ -116,6 +118,33 @@ def test_a_live_holder_is_named_and_kept(session: Session, backend: Path, sleepe
     assert refused.value.status == 1
     assert file.exists()
     assert sleeper.poll() is None
+
+
+def test_a_live_engine_holds_its_lock_whatever_the_clocks_say(session: Session, backend: Path, tmp_path: Path) -> None:
+    """A clock that was set meanwhile makes it look younger than its lock."""
+    engine = tmp_path / "pulumi"
+    shutil.copy("/bin/sleep", engine)
+    with subprocess.Popen([engine, "60"]) as process:
+        until(lambda: processes.name_of(process.pid) == "pulumi")
+        file = lock(backend, pid=process.pid)
+        with pytest.raises(CommandError, match="locked by a live run"):
+            clear(session)
+        process.kill()
+    assert file.exists()
+    assert said("clearing the lock of a dead run", clear(session))
+
+
+def test_what_another_stack_is_writing_stays(session: Session, backend: Path) -> None:
+    """Its name may begin with this one's and a dot."""
+    folder = backend / ".pulumi/stacks/factory"
+    folder.mkdir(parents=True, exist_ok=True)
+    mine, theirs = folder / f"{STACK}.json.18ea0b6f.tmp", folder / f"{STACK}.test.json.18ea0b6f.tmp"
+    note = folder / f"{STACK}.test.json.attrs"
+    for file in (mine, theirs, note):
+        file.write_text("{")
+    clear(session)
+    healing.mend_state_files(session)
+    assert (mine.exists(), theirs.exists(), note.exists()) == (False, True, True)
 
 
 def test_a_lock_of_another_machine_is_kept(session: Session, backend: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import toolchain
-from cli import testing
+from cli import processes, testing
 from cli.test_record import describe
 
 OUTCOME = """<?xml version="1.0"?>
@@ -34,17 +34,16 @@ OUTCOME = """<?xml version="1.0"?>
 def test_an_interrupted_run_leaves_the_record_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, said: str
 ) -> None:
-    def pytest_run(command: list[str], **_options: object) -> subprocess.CompletedProcess[str]:
-        outcome = command[-1].removeprefix("--junitxml=")
-        Path(outcome).write_text(OUTCOME)
-        return subprocess.CompletedProcess(command, status)
+    def pytest_run(command: list[str], **_options: object) -> int:
+        Path(command[-1].removeprefix("--junitxml=")).write_text(OUTCOME)
+        return status
 
     for name in [name for name in vars(testing) if name.startswith("provide_")]:
         monkeypatch.setattr(testing, name, lambda _report: None)
     monkeypatch.setattr(toolchain, "ensure", lambda *_: {})
     monkeypatch.setattr(toolchain, "ROOT", tmp_path)
     monkeypatch.setattr(testing, "_machine", dict)
-    monkeypatch.setattr(subprocess, "run", pytest_run)
+    monkeypatch.setattr(processes, "run", pytest_run)
     record = tmp_path / testing.RESULTS
     record.parent.mkdir()
     record.write_text("of the last whole run")

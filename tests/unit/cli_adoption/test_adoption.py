@@ -59,6 +59,11 @@ def test_the_secret_is_noted_as_its_provider_would_write_it() -> None:
         ("[]", "not an import file"),
         ("[" * 100_000, "not an import file"),
         ('{"stack": "site", "section": "apps", "resources": [1]}', "not an import file"),
+        ('{"stack": "site", "section": "apps", "resources": [{}]}', "not an import file"),
+        (
+            '{"stack": "site", "section": "apps", "resources": [{"urn": "u", "type": "t", "dependencies": 1}]}',
+            "not an import file",
+        ),
         ('{"stack": "other", "section": "apps", "resources": []}', "made for stack 'other', not for 'site'"),
     ],
 )

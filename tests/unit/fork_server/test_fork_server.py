@@ -150,6 +150,42 @@ def test_a_signal_is_the_forks(waiting: tuple[subprocess.Popen[str], ProcessId])
     assert not fork.alive()
 
 
+def test_a_client_keeps_no_file_open_but_the_streams(server: dict[str, str], tmp_path: Path) -> None:
+    """One that holds secrets could be read through it for as long as it stands for its fork."""
+    (tmp_path / "waits.py").write_text(WAITS)
+    note = tmp_path / "fork"
+    with (tmp_path / "secrets").open("w+") as secrets:
+        process = started(server, str(tmp_path / "waits.py"), str(note), pass_fds=[secrets.fileno()])
+        try:
+            until(lambda: note.exists() and note.read_text() != "")
+            assert str(tmp_path / "secrets") in opened(int(note.read_text()))
+            assert str(tmp_path / "secrets") not in opened(process.pid)
+        finally:
+            process.kill()
+            process.wait()
+
+
+def opened(pid: int) -> set[str]:
+    return {str(file.readlink()) for file in Path(f"/proc/{pid}/fd").iterdir()}
+
+
+def test_where_the_end_of_a_fork_cannot_be_told_nobody_is_forked(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os\ndef refused(*_): raise PermissionError(1, 'pidfd_open')\nos.pidfd_open = refused"
+    )
+    (tmp_path / "says_all.py").write_text(SAYS_ALL)
+    with fork_server(os.environ | {"PYTHONPATH": str(tmp_path)}) as begun:
+        environment = os.environ | begun.serve()
+        until(lambda: environment[VARIABLE] not in Path("/proc/net/unix").read_text())
+        process = started(environment, str(tmp_path / "says_all.py"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        said = json.loads(process.communicate(timeout=SECONDS)[0])
+    assert process.returncode == 7
+    assert not said["pulumi"]
+    assert capfd.readouterr().err == ""
+
+
 def test_a_killed_fork_ends_its_client(waiting: tuple[subprocess.Popen[str], ProcessId]) -> None:
     process, fork = waiting
     fork.signal(signal.SIGKILL)

@@ -20,6 +20,7 @@ Object: TypeAlias = dict[str, Any]
 """A Kubernetes object, or any other JSON document of the API server."""
 
 APPLY = "application/apply-patch+yaml"
+MERGE = "application/merge-patch+json"
 
 CONNECT_SECONDS = 5.0
 REQUEST_SECONDS = 32.0
