@@ -55,6 +55,7 @@ class App:
             kind: args.hosts.get(kind) or (platform.naming.host_of(name, platform.exposure[kind].domain),)
             for kind in args.exposure
         }
+        _check_hosts(name, hosts, platform)
         return cls(args=args, platform=platform, names=names, hosts=hosts)
 
     @property
@@ -104,6 +105,28 @@ def _check_exposure(name: str, args: AppStackArgs, platform: PlatformArgs) -> No
             "or describe it in platform.exposure"
         )
         raise AppError(message)
+
+
+def _check_hosts(name: str, hosts: Mapping[str, tuple[str, ...]], platform: PlatformArgs) -> None:
+    """Keep each host behind the middlewares of its domain, once (CHART-26): a class guards what its domain holds."""
+    domains = [of_class.domain for of_class in platform.exposure.values()]
+    seen: dict[str, str] = {}
+    for kind, of_class in hosts.items():
+        for host in of_class:
+            holding = [domain for domain in domains if host == domain or host.endswith(f".{domain}")]
+            if max(holding, key=len, default="") != platform.exposure[kind].domain:
+                message = (
+                    f"application {name!r}: hosts.{kind} has {host}, which is not in {platform.exposure[kind].domain} "
+                    "or is in another class's narrower domain: that domain's middlewares would not guard it "
+                    "(CHART-26); name a host of this class's domain, or expose it by the class of its own"
+                )
+                raise AppError(message)
+            if seen.setdefault(host, kind) != kind:
+                message = (
+                    f"application {name!r}: exposure {seen[host]} and {kind} both serve {host}, with guards of their "
+                    "own (CHART-26): remove one, or give it another host"
+                )
+                raise AppError(message)
 
 
 def _check_environment(name: str, args: AppStackArgs, platform: PlatformArgs) -> None:

@@ -10,7 +10,7 @@ from ..model import DnsLabel, HostName, Model, Seconds, about
 from . import args_fit
 from .args_argo import ArgoArgs, GoDuration
 from .args_database import DatabaseArgs
-from .args_workload import EgressArgs, ImageArgs, QuotaArgs, VolumeArgs, WorkloadArgs
+from .args_workload import EgressArgs, ImageArgs, IngressArgs, QuotaArgs, VolumeArgs, WorkloadArgs
 
 __all__ = ["AppStackArgs", "CiArgs", "Delivery", "Mode", "VaultArgs"]
 
@@ -73,12 +73,15 @@ class CiArgs(Model):
     )
 
 
-_OF_A_NAMESPACE: Final = ("vault.config_keys", "volumes", "volume_backup", "quota", "pod_security", "egress")
+_OF_A_NAMESPACE: Final = (
+    *("vault.config_keys", "volumes", "volume_backup", "quota", "pod_security", "egress", "ingress"),
+)
 """What says something only about a namespace of the application's own."""
 
 _OF_A_WORKLOAD: Final = (
     *("organization", "chart", "delivery", "ci", "argo"),
-    *("exposure", "hosts", "image", "workload", "volumes", "volume_backup", "quota", "pod_security", "egress"),
+    *("exposure", "hosts", "image", "workload", "volumes", "volume_backup", "quota", "pod_security"),
+    *("egress", "ingress"),
     *("database.variables", "database.type_value", "vault.refresh_after"),
 )
 """What says something only about what runs, and about its repository: beside a mere database it would be lost."""
@@ -151,6 +154,11 @@ class AppStackArgs(Model):
     egress: tuple[EgressArgs, ...] = Field(
         default=(),
         description="Destinations beside DNS and the pooler; everything else is denied.",
+        json_schema_extra=about("CHART-41"),
+    )
+    ingress: tuple[IngressArgs, ...] = Field(
+        default=(),
+        description="Who may reach the application beside Traefik; everybody else is denied.",
         json_schema_extra=about("CHART-41"),
     )
     decommission: bool = Field(

@@ -13,6 +13,7 @@ __all__ = [
     "EnvName",
     "ImageArgs",
     "ImageKind",
+    "IngressArgs",
     "ProbeArgs",
     "QuotaArgs",
     "ResourcesArgs",
@@ -241,10 +242,41 @@ class WorkloadArgs(Model):
     )
 
 
-class EgressArgs(Model):
-    """One permitted destination outside the platform."""
+class PodsArgs(Model):
+    """Pods of a namespace: all of them, or those with these labels."""
 
-    cidr: CidrBlock = Field(description="Range of addresses.", json_schema_extra=about("CHART-41"))
-    ports: tuple[Port, ...] = Field(
-        min_length=1, description="TCP ports.", json_schema_extra=about("CHART-41", unit="port")
+    namespace: DnsLabel = Field(
+        description="Their namespace; the application's own means its other pods.",
+        json_schema_extra=about("CHART-41"),
     )
+    labels: dict[str, str] = Field(
+        default={}, description="Labels that they have. Default: any.", json_schema_extra=about("CHART-41")
+    )
+
+
+class IngressArgs(PodsArgs):
+    """Pods beside Traefik's that may reach the application, for example what scrapes its metrics."""
+
+    ports: tuple[Port, ...] = Field(
+        default=(),
+        description="TCP ports of the application's pods. Default: `workload.port`.",
+        json_schema_extra=about("CHART-41", unit="port"),
+    )
+
+
+class EgressArgs(Model):
+    """One permitted destination: pods, or a range of addresses."""
+
+    pods: PodsArgs | None = Field(
+        default=None, description="Pods; give this or `cidr`.", json_schema_extra=about("CHART-41")
+    )
+    cidr: CidrBlock | None = Field(default=None, description="Range of addresses.", json_schema_extra=about("CHART-41"))
+    ports: tuple[Port, ...] = Field(
+        min_length=1, description="TCP ports, of the pods themselves.", json_schema_extra=about("CHART-41", unit="port")
+    )
+
+    @model_validator(mode="after")
+    def _is_one_place(self) -> Self:
+        if (self.pods is None) == (self.cidr is None):
+            raise ValueError("give exactly one of pods and cidr")
+        return self

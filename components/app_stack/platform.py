@@ -92,6 +92,12 @@ class PoolerArgs(Model):
 
     host: HostName = Field(description="Host as pods reach it.", json_schema_extra=about("PG-13, CHART-04"))
     port: Port = Field(default=5432, description="Port.", json_schema_extra=about("CHART-04", unit="port"))
+    pod_port: Port | None = Field(
+        default=None,
+        description="Port of its pods, where the Service in front of them has another: what a network policy admits is "
+        "the pod's. Default: `port`.",
+        json_schema_extra=about("CHART-41", unit="port"),
+    )
     sslmode: SslMode = Field(
         default="disable",
         description="TLS from the pod to the pooler, which is inside the cluster's network.",
@@ -115,6 +121,8 @@ class PoolerArgs(Model):
     def _is_somewhere(self) -> Self:
         if (self.namespace is None) == (self.cidr is None):
             raise ValueError("give exactly one of namespace (pooler in the cluster) and cidr (pooler outside)")
+        if self.pod_port is not None and self.namespace is None:
+            raise ValueError("pod_port is that of pods: it needs namespace")
         return self
 
 

@@ -1,5 +1,6 @@
 """The ground on which a workload stands: namespace, limits, network, identity, volumes and secrets, as manifests."""
 
+from collections.abc import Iterable
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -104,9 +105,8 @@ def service_account(app: App) -> Manifest:
 def network_policies(app: App) -> tuple[Manifest, Manifest]:
     """Deny everything, then allow what the application needs (CHART-41)."""
     allow: Manifest = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"], "egress": _egress(app)}
-    if app.args.exposure:
-        traefik = _peer(app.platform.network.ingress_namespace, app.platform.network.ingress_labels)
-        allow["ingress"] = [{"from": [traefik], "ports": [{"protocol": "TCP", "port": app.args.workload.port}]}]
+    if ingress := _ingress(app):
+        allow["ingress"] = ingress
     return (
         _network_policy(app, "default-deny", {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}),
         _network_policy(app, "allow", allow),
@@ -129,19 +129,38 @@ def _peer(in_namespace: str, pods: dict[str, str]) -> Manifest:
     return peer
 
 
+def _ingress(app: App) -> list[Manifest]:
+    network, port = app.platform.network, app.args.workload.port
+    rules: list[Manifest] = []
+    if app.args.exposure:
+        rules.append({"from": [_peer(network.ingress_namespace, network.ingress_labels)], "ports": _tcp([port])})
+    rules += [
+        {"from": [_peer(pods.namespace, pods.labels)], "ports": _tcp(pods.ports or [port])} for pods in app.args.ingress
+    ]
+    return rules
+
+
+def _tcp(ports: Iterable[int]) -> list[Manifest]:
+    return [{"protocol": "TCP", "port": port} for port in ports]
+
+
 def _egress(app: App) -> list[Manifest]:
     network, pooler = app.platform.network, app.platform.postgres.pooler
     dns = [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]
     rules: list[Manifest] = [{"to": [_peer(network.dns_namespace, network.dns_labels)], "ports": dns}]
     if app.args.has_database:
         place = _peer(pooler.namespace, {}) if pooler.namespace else {"ipBlock": {"cidr": pooler.cidr}}
-        rules.append({"to": [place], "ports": [{"protocol": "TCP", "port": pooler.port}]})
+        rules.append({"to": [place], "ports": _tcp([pooler.pod_port or pooler.port])})
     if app.args.workload.service_account_token and network.vault_namespace:
-        rules.append({"to": [_peer(network.vault_namespace, {})], "ports": [{"protocol": "TCP", "port": 8200}]})
+        rules.append({"to": [_peer(network.vault_namespace, {})], "ports": _tcp([8200])})
     rules += [
         {
-            "to": [{"ipBlock": {"cidr": destination.cidr}}],
-            "ports": [{"protocol": "TCP", "port": port} for port in destination.ports],
+            "to": [
+                _peer(destination.pods.namespace, destination.pods.labels)
+                if destination.pods
+                else {"ipBlock": {"cidr": destination.cidr}}
+            ],
+            "ports": _tcp(destination.ports),
         }
         for destination in app.args.egress
     ]

@@ -240,6 +240,38 @@ def test_an_exposure_class_the_platform_has_not() -> None:
         App.of("webapp", application(exposure=["world"]), platform())
 
 
+@pytest.mark.parametrize(
+    ("hosts", "rule"),
+    [
+        # Its domain is the narrower class's, whose middlewares keep others out.
+        (
+            {"public": ["erp.inside.example.test"]},
+            "hosts.public has erp.inside.example.test, which is not in example.test",
+        ),
+        ({"public": ["inside.example.test"]}, "hosts.public has inside.example.test"),
+        (
+            {"internal": ["erp.example.test"]},
+            "hosts.internal has erp.example.test, which is not in inside.example.test",
+        ),
+        ({"internal": ["notinside.example.test"]}, "not in inside.example.test"),
+    ],
+)
+def test_a_host_outside_of_its_class_s_domain_is_refused(hosts: dict[str, list[str]], rule: str) -> None:  # CHART-26
+    with pytest.raises(AppError, match=rf"{rule}.*CHART-26"):
+        App.of("webapp", application(hosts=hosts), platform())
+
+
+def test_a_host_of_its_class_s_domain_is_served() -> None:
+    hosts = {"internal": ["erp.inside.example.test", "a.b.inside.example.test"], "public": ["example.test"]}
+    assert App.of("webapp", application(hosts=hosts), platform()).hosts["public"] == ("example.test",)
+
+
+def test_a_host_in_two_classes_is_refused() -> None:  # CHART-26
+    twice = {**PLATFORM["exposure"], "lan": PLATFORM["exposure"]["internal"]}  # type: ignore[dict-item, index]
+    with pytest.raises(AppError, match="exposure internal and lan both serve webapp"):
+        App.of("webapp", application(exposure=["internal", "lan"]), platform(exposure=twice))
+
+
 def test_a_bad_name_is_refused_before_everything_else() -> None:
     with pytest.raises(NamingError, match="NAME-21"):
         App.of("Web_App", application(), platform())

@@ -214,6 +214,34 @@ def test_the_network_follows_the_declaration() -> None:  # CHART-41
     assert allow["spec"]["egress"][1]["to"] == [{"ipBlock": {"cidr": "203.0.113.7/32"}}]
 
 
+def test_pods_are_reached_and_reach_by_namespace_and_labels() -> None:  # CHART-41
+    redis = {"namespace": "tools", "labels": {"app": "redis"}}
+    scraper = {"namespace": "monitoring", "ports": [9090]}
+    declared = app(
+        egress=[{"pods": redis, "ports": [6379]}], ingress=[scraper, {"namespace": "webapp"}], exposure=["public"]
+    )
+    _, allow = ground.network_policies(declared)
+    name = "kubernetes.io/metadata.name"
+    (place,) = allow["spec"]["egress"][-1]["to"]
+    assert place == {
+        "namespaceSelector": {"matchLabels": {name: "tools"}},
+        "podSelector": {"matchLabels": {"app": "redis"}},
+    }
+    traefik, metrics, own = allow["spec"]["ingress"]
+    assert traefik["ports"] == own["ports"] == [{"protocol": "TCP", "port": declared.args.workload.port}]
+    assert metrics["from"] == [{"namespaceSelector": {"matchLabels": {name: "monitoring"}}}]
+    assert metrics["ports"] == [{"protocol": "TCP", "port": 9090}]
+    assert own["from"] == [{"namespaceSelector": {"matchLabels": {name: "webapp"}}}]
+
+
+def test_the_pooler_s_pods_may_have_another_port_than_its_service() -> None:  # CHART-41
+    pooler = {"host": "pooler.tools", "namespace": "tools", "pod_port": 6432}
+    inside = platform(postgres=PLATFORM["postgres"] | {"pooler": pooler})  # type: ignore[operator]
+    _, allow = ground.network_policies(App.of("webapp", application(), inside))
+    assert allow["spec"]["egress"][1]["ports"] == [{"protocol": "TCP", "port": 6432}]
+    assert workload.config_map(App.of("webapp", application(), inside))["data"]["DB_PORT"] == "5432"
+
+
 def test_a_pod_that_talks_to_vault_may() -> None:  # CHART-42
     own = app(workload={"service_account_token": True})
     here = platform(network={"vault_namespace": "tools"})
