@@ -95,7 +95,8 @@ class Providers:
             password=pulumi.Output.secret(target.password),
             sslmode=target.connection.sslmode,
             sslrootcert=_below_home(target.connection.sslrootcert),
-            superuser=target.connection.superuser,
+            # The pooler's look-up runs as its owner, who reads password verifiers: that takes a superuser (PG-06).
+            superuser=True,
             connect_timeout=target.connection.connect_timeout_seconds,
             # Said although it is the default: PGDATABASE of the operator's shell would win otherwise.
             database="postgres",

@@ -140,9 +140,7 @@ def _postgres(settings: Settings, credentials: Mapping[str, str], endpoints: End
     if endpoints is None:
         raise SettingsError([_absent("postgres")])
     server = endpoints.postgres
-    connection = PostgresConnection.model_validate(
-        server.model_dump(include={"host", "port", "username", "sslmode"}) | {"superuser": True}
-    )
+    connection = PostgresConnection.model_validate(server.model_dump(include={"host", "port", "username", "sslmode"}))
     return PostgresAccess(connection, server.password)
 
 

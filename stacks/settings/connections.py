@@ -76,7 +76,7 @@ class PostgresConnection(Model):
     )
     port: Port = Field(default=5432, description="TCP port.", json_schema_extra=about("PG-15", unit="port"))
     username: str = Field(
-        description="The role that creates databases and roles.",
+        description="The superuser that creates databases and roles.",
         min_length=1,
         json_schema_extra=about("PG-12, PG-30", unit="role"),
     )
@@ -88,11 +88,6 @@ class PostgresConnection(Model):
         description="PEM file of the authority that signed the server's certificate: absolute, from `~/`, or from the "
         "checkout.",
         json_schema_extra=about("PG-30", unit="path"),
-    )
-    superuser: bool = Field(
-        default=False,
-        description="Whether the role is a superuser; false means it holds CREATEDB and CREATEROLE.",
-        json_schema_extra=about("PG-12, PG-30"),
     )
     connect_timeout_seconds: Seconds = Field(
         default=10, description="How long to wait for the server.", json_schema_extra=about("PG-25", unit="seconds")

@@ -49,7 +49,7 @@ config:
   # PostgreSQL, as this program reaches it. Its password is the secret `credentials.postgres_password`.
   factory:postgres:
     host: {blank}
-    # A role with CREATEDB and CREATEROLE; with `superuser: true` a superuser.
+    # A superuser: the pooler's look-up of password verifiers runs as the role that makes it.
     username: {blank}
     # sslrootcert: path of the PEM file of your own authority
 
