@@ -41,6 +41,8 @@ def build(site: Site, *, protect: bool) -> dict[str, Any]:
         )
         foundations.extend(postgres.last)
         exports["pooler_role"] = postgres.pooler_role
+        if postgres.pooler_password is not None:
+            exports["pooler_password"] = postgres.pooler_password
     if settings.vault_foundation is not None:
         from components.services.vault import VaultFoundation  # noqa: PLC0415 - only if the section is present
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from components.host.machine_args import MachineArgs
 from . import guards
 from .explain import problem_at
 from .guards import Fingerprints
-from .problems import Path, Problem, set_secret
+from .problems import Path, Problem, did_you_mean, set_secret
 from .yaml_file import StackFile
 
 __all__ = ["Draft"]
@@ -55,10 +55,14 @@ class Draft:
         """The platform, if it is valid."""
         return self.valid.get("platform")
 
-    def declared(self, section: str) -> Mapping[str, Any]:
-        """Return what is written below a section, valid or not; nothing if it is no mapping: that is told elsewhere."""
-        written = self.raw.get(section)
-        return written if isinstance(written, Mapping) else {}
+    def unknown(self, section: str, names: Iterable[str]) -> Iterator[tuple[str, str]]:
+        """Yield the names that nothing of a section has, each with what to do.
+
+        None of a section that is no mapping: that is told elsewhere, and what it should have had is unknown.
+        """
+        known = self.raw.get(section) or {}
+        if isinstance(known, Mapping):
+            yield from ((name, did_you_mean(name, known)) for name in names if name not in known)
 
     def problem(self, path: Path, rule: str, fix: str, value: object = None) -> Problem:
         """Make a problem with its place in the file."""

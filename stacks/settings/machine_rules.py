@@ -24,10 +24,9 @@ __all__ = ["MACHINE_RULES"]
 
 def _hosts(draft: Draft) -> Iterator[Problem]:
     declared: Mapping[str, frozenset[str]] = draft.valid.get("host_secrets", {})
-    known = draft.declared("hosts")
-    for name in declared:
-        if name not in known and not (name in {CM5_GATEWAY, TRAEFIK_GATEWAY, PROXMOX} and name in draft.raw):
-            yield draft.problem(("host_secrets", name), "no such host", did_you_mean(name, known))
+    sections = {CM5_GATEWAY, TRAEFIK_GATEWAY, PROXMOX} & draft.raw.keys()
+    for name, fix in draft.unknown("hosts", [name for name in declared if name not in sections]):
+        yield draft.problem(("host_secrets", name), "no such host", fix)
     for name, machine in draft.hosts.items():
         if machine.connection is None:
             rule = "is required unless the backends are embedded"

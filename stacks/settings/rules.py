@@ -175,10 +175,8 @@ def _clients(draft: Draft) -> Iterator[Problem]:
 
 def _secrets(draft: Draft) -> Iterator[Problem]:
     declared: Mapping[str, frozenset[str]] = draft.valid.get("secrets", {})
-    known = draft.declared("apps")
-    for name in declared:
-        if name not in known:
-            yield draft.problem(("secrets", name), "no such application", did_you_mean(name, known))
+    for name, fix in draft.unknown("apps", declared):
+        yield draft.problem(("secrets", name), "no such application", fix)
     for name, app in draft.apps.items():
         wanted, given = set(app.vault.config_keys), declared.get(name, frozenset[str]())
         for key in sorted(given - wanted):
@@ -189,14 +187,13 @@ def _secrets(draft: Draft) -> Iterator[Problem]:
 
 
 def _editor_passwords(draft: Draft) -> Iterator[Problem]:
-    known = draft.declared("apps")
     given: frozenset[str] = draft.valid.get("editor_passwords", frozenset())
-    for name in sorted(given):
-        where = ("editor_passwords", name)
-        if name not in known:
-            yield draft.problem(where, "no such application", did_you_mean(name, known))
-        elif name in draft.apps and not draft.apps[name].has_database:
-            yield draft.problem(where, f"{name} has no database, so it has no editor role", "Remove the key")
+    for name, fix in draft.unknown("apps", sorted(given)):
+        yield draft.problem(("editor_passwords", name), "no such application", fix)
+    for name in sorted(given & draft.apps.keys()):
+        if not draft.apps[name].has_database:
+            rule = f"{name} has no database, so it has no editor role"
+            yield draft.problem(("editor_passwords", name), rule, "Remove the key")
 
 
 def _credentials(draft: Draft) -> Iterator[Problem]:

@@ -12,7 +12,8 @@ class PostgresFoundationArgs(Model):
 
     create_pooler_role: bool = Field(
         default=False,
-        description="Create the pooler's role with a generated password; by default it exists already.",
+        description="Create the pooler's role with a generated password, which the output `pooler_password` tells "
+        "(`./factory outputs --show-secrets`); by default the role exists already.",
         json_schema_extra=about("PG-14, PG-31"),
     )
     password_length: int = Field(

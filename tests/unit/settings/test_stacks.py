@@ -75,6 +75,16 @@ def test_every_application_is_exported_as_documented(built: Graph) -> None:
         assert {"hosts", "vault_roles", "checks"} <= set(outputs)
 
 
+@pytest.mark.parametrize("created", [True, False])
+def test_a_generated_password_of_the_pooler_is_told_as_a_secret(tmp_path: Path, *, created: bool) -> None:
+    """PG-31: whoever configures the pooler needs it."""
+    foundation = {"create_pooler_role": created}
+    found = graph("sandbox", tmp_path, postgres_foundation=foundation)
+    assert ("pooler_password" in found.exports) is created
+    if created:
+        assert set(found.exports["pooler_password"]) == {"secret"}
+
+
 def test_applications_wait_for_the_foundations(sandbox: Graph) -> None:
     """PLAT-07: the mounts exist before anything is written to them."""
     config = sandbox.one("vault:kv/secretV2:SecretV2", "webapp-config")
