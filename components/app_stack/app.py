@@ -7,6 +7,7 @@ from typing import Final, Self
 
 from ..naming import AppNames, NamingError
 from .args import AppStackArgs
+from .args_workload import VolumeArgs
 from .platform import BackupArgs, ExposureClassArgs, PlatformArgs
 
 __all__ = ["App", "AppError"]
@@ -67,6 +68,10 @@ class App:
     def all_hosts(self) -> tuple[str, ...]:
         """Every host of the application."""
         return tuple(host for of_class in self.hosts.values() for host in of_class)
+
+    def claim_of(self, volume: VolumeArgs) -> str:
+        """Return the name of a volume's claim."""
+        return volume.claim or f"{self.names.app}-{volume.name}"
 
     @property
     def writes_workload(self) -> bool:

@@ -31,12 +31,16 @@ def missing_room(workload: WorkloadArgs, volumes: Sequence[VolumeArgs], quota: Q
 
 
 def shared_places(volumes: Sequence[VolumeArgs], *, mounted: bool, memory: bool) -> Iterator[str]:
-    """Find what volumes share: a name, and where one container has all ``mounted``, a place of the container.
+    """Find what volumes share: a name, a claim, and where one container has all ``mounted``, a place of the container.
 
     With ``memory`` the name ``tmp`` and the place ``/tmp`` are taken. A chart may give two containers one place.
     """
     names, places = ({"tmp"}, {"/tmp"}) if memory else (set[str](), set[str]())  # noqa: S108 - the container's own
+    claims: set[str] = set()
     for volume in volumes:
+        if volume.claim in claims:
+            yield f"the claim {volume.claim}"
+        claims |= {volume.claim} if volume.claim else set()
         place = normpath(f"/{volume.mount_path.lstrip('/')}")
         if volume.name in names:
             yield f"the name {volume.name}"

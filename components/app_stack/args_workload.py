@@ -166,7 +166,13 @@ class AutoscalingArgs(Model):
 class VolumeArgs(Model):
     """A persistent volume claim. It is data: protected, and never pruned (CHART-30 to CHART-33)."""
 
-    name: DnsLabel = Field(description="Name, after the application's.", json_schema_extra=about("CHART-30"))
+    name: DnsLabel = Field(description="Name of the volume.", json_schema_extra=about("CHART-30"))
+    claim: DnsLabel | None = Field(
+        default=None,
+        description="Name of the claim, for one that exists already. Default: the application's name and the volume's, "
+        "joined by a hyphen.",
+        json_schema_extra=about("CHART-30, APPG-C22"),
+    )
     size: Quantity = Field(description="Size.", json_schema_extra=about("CHART-30", unit="bytes"))
     access_mode: Literal["ReadWriteOnce", "ReadWriteMany"] = Field(
         default="ReadWriteOnce",

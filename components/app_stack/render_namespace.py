@@ -177,7 +177,7 @@ def claims(app: App) -> tuple[Manifest, ...]:
         {
             "apiVersion": "v1",
             "kind": "PersistentVolumeClaim",
-            "metadata": {**metadata(app, f"{app.names.app}-{volume.name}"), "annotations": kept},
+            "metadata": {**metadata(app, app.claim_of(volume)), "annotations": kept},
             "spec": {
                 "accessModes": [volume.access_mode],
                 "storageClassName": volume.storage_class or app.platform.storage_class,

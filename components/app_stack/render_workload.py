@@ -79,7 +79,7 @@ def _checksum(data: Mapping[str, str]) -> str:
 def _pod(app: App) -> Manifest:
     workload = app.args.workload
     volumes: list[Manifest] = [
-        {"name": volume.name, "persistentVolumeClaim": {"claimName": f"{app.names.app}-{volume.name}"}}
+        {"name": volume.name, "persistentVolumeClaim": {"claimName": app.claim_of(volume)}}
         for volume in app.args.volumes
     ]
     if workload.read_only_root:

@@ -39,6 +39,10 @@ VOLUME = {"name": "data", "size": "1Gi", "mount_path": "/data"}
             {"volumes": [VOLUME, VOLUME | {"name": "more", "mount_path": "//data/"}]},
             "share the mount_path //data/ with",
         ),
+        (
+            {"volumes": [VOLUME | {"claim": "old"}, VOLUME | {"name": "b", "mount_path": "/b", "claim": "old"}]},
+            "share the claim old with each other",
+        ),
         ({"volumes": [VOLUME | {"name": "tmp"}]}, "share the name tmp with .* the memory at /tmp"),
         ({"volumes": [VOLUME | {"mount_path": "/tmp"}]}, "share the mount_path /tmp with .* the memory at /tmp"),
         ({"volumes": [VOLUME | {"mount_path": "/a:b"}]}, "mount_path"),

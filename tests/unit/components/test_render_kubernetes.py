@@ -242,6 +242,15 @@ def test_the_pooler_s_pods_may_have_another_port_than_its_service() -> None:  # 
     assert workload.config_map(App.of("webapp", application(), inside))["data"]["DB_PORT"] == "5432"
 
 
+def test_a_claim_that_exists_keeps_its_name() -> None:  # CHART-33
+    adopted = app(volumes=[VOLUME | {"claim": "documents-of-2019"}])
+    (claim,) = ground.claims(adopted)
+    assert claim["metadata"]["name"] == "documents-of-2019"
+    volumes = workload.deployment(adopted)["spec"]["template"]["spec"]["volumes"]
+    (volume,) = [one for one in volumes if "persistentVolumeClaim" in one]
+    assert volume["persistentVolumeClaim"] == {"claimName": "documents-of-2019"}
+
+
 def test_a_pod_that_talks_to_vault_may() -> None:  # CHART-42
     own = app(workload={"service_account_token": True})
     here = platform(network={"vault_namespace": "tools"})
