@@ -114,7 +114,7 @@ def configuration(endpoints: Endpoints, folder: Path) -> dict[str, Any]:
         "factory:fingerprints": {"hosts": ["vault.example.test"]},
         "factory:kubernetes": {"kubeconfig": str(folder / "kubeconfig"), "context": endpoints.kubernetes.context},
         "factory:vault": {"address": endpoints.vault.address, "ca_cert_file": str(folder / "vault.pem")},
-        "factory:postgres": {**server, "username": endpoints.postgres.username, "superuser": True},
+        "factory:postgres": {**server, "username": endpoints.postgres.username},
         "factory:platform": {
             "organization": "example",
             "forge_url": "https://forge.example.test",
